@@ -1,0 +1,396 @@
+"""The contract of a suite: `SuiteFamily` describes and builds, `SuiteEnv` simulates, `EnvHandle` is what a run talks to.
+
+A suite's author writes one family and one `SuiteEnv` subclass (see `vla_bench/envs/toy_reach` for the smallest complete
+one) and proves it with `vla_bench.testing.check_suite`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_bench.spec.episode import Episode, make_plan
+from vla_bench.spec.errors import BlackPicture, EnvRaised, EnvUnstable, UsageError
+from vla_bench.spec.result import Fingerprint
+from vla_bench.spec.suite import Suite
+
+__all__ = ["EnvHandle", "EnvOptions", "EnvState", "Installation", "StepOutcome", "SuiteEnv", "SuiteFamily"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What a family needs to run and how it gets it.
+
+    Attributes:
+        extra: pip extra of vla-bench that installs it into the present interpreter, empty where nothing is needed.
+        imports: modules that must import.
+        versions: distribution → exact version that must be installed (`mujoco` → `3.3.0`); empty for any.
+        pythons: interpreters it can use, best first (`3.11`); empty for the present one.
+        lock_file: hash-pinned requirements inside the `vla_bench` package for `vla-bench env create`, empty for none.
+        renderer: which probe finds its render back end (`mujoco`), empty where it renders without one.
+    """
+
+    extra: str = ""
+    imports: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    pythons: tuple[str, ...] = ()
+    lock_file: str = ""
+    renderer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvOptions:
+    """How an env is opened; equal for all episodes of a run.
+
+    Attributes:
+        cameras: names of the cameras to render; empty renders nothing and needs no GL library.
+        depth: whether to render metric depth of these cameras too.
+        privileged: whether every state carries simulator truth; only for oracle policies.
+        lazy: render once at the end of a chunk; False renders at every step (slower, equal bits: the plain path).
+        renderer: render back end, empty for the first one that works.
+        control_mode: the suite's controller, empty for its default.
+    """
+
+    cameras: tuple[str, ...] = ()
+    depth: bool = False
+    privileged: bool = False
+    lazy: bool = True
+    renderer: str = ""
+    control_mode: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class EnvState:
+    """What a run sees after a reset or an executed chunk.
+
+    Attributes:
+        step: control steps since the episode's start.
+        n_executed: steps of this call, at most the actions given.
+        success: the task's rule is met (all stages).
+        is_over: success, the task's own end, or the horizon.
+        stage: index of the present stage; equal to the number of finished ones.
+        instruction: command of the present stage.
+        state: proprioception key → float32 `[n]`.
+        images: camera → uint8 `[H, W, 3]`, upright RGB; empty where nothing was asked for or the episode is over.
+        frames: step → images, for the steps named in `frames_at`.
+        depth: camera → float32 `[H, W]`, metres.
+        privileged: key → float64 `[n]`.
+        digest: of the whole simulator state, BLAKE2b-128.
+        reward: sum over the executed steps.
+        facts: at reset, what the env says of the state it built (`rand_vec`).
+        env_ms: time inside simulator and renderer, milliseconds.
+    """
+
+    step: int
+    n_executed: int
+    success: bool
+    is_over: bool
+    stage: int
+    instruction: str
+    state: Mapping[str, NDArray[np.float32]]
+    digest: str
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    frames: Mapping[int, Mapping[str, NDArray[np.uint8]]] = field(default_factory=dict)
+    depth: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    privileged: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    reward: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    env_ms: float = 0.0
+
+
+class EnvHandle(Protocol):
+    """An env that episodes are run in: a supervised worker process, or the env itself in this process.
+
+    Every method may raise the children of `EnvError`; after one the handle is dead and only `close` is allowed.
+    """
+
+    suite: Suite
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Machine, versions and render back end of the process that simulates."""
+        ...
+
+    def reset(self, episode: Episode) -> EnvState:
+        """Build the episode's initial state: the same bits whatever ran before."""
+        ...
+
+    def advance(self, actions: NDArray[np.float32], *, frames_at: Sequence[int] = ()) -> EnvState:
+        """Execute float32 `[k, A]`, stopping after success, a change of stage or the end; see `SuiteEnv.advance`."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; safe to call twice and after any error."""
+        ...
+
+
+@runtime_checkable
+class SuiteFamily(Protocol):
+    """Suites that share a simulator: what an entry point of the group `vla_bench.suites` gives.
+
+    Importing a family and asking it for a `Suite` must not import the simulator; only `make_env` may.
+    """
+
+    name: str
+    installation: Installation
+
+    def suite_names(self) -> Sequence[str]:
+        """Every suite, the most useful first."""
+        ...
+
+    def protocol_names(self, suite: str) -> Sequence[str]:
+        """Protocols of a suite, the default first."""
+        ...
+
+    def suite(self, name: str, protocol: str = "") -> Suite:
+        """Describe a suite under a protocol (the default one where empty).
+
+        Raises:
+            UnknownSuite, UnknownProtocol: no such name.
+        """
+        ...
+
+    def make_env(self, suite: Suite, options: EnvOptions) -> SuiteEnv:
+        """Import the simulator and build the env in this process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome:
+    """What one control step of a simulator brought.
+
+    Attributes:
+        success: the rule of the whole task is met.
+        stage: index of the present stage after the step.
+        terminated: the task's own rule ended it without success.
+        reward: the simulator's, 0 where it has none.
+        warning: why the simulator's state cannot be trusted, empty where it can.
+    """
+
+    success: bool
+    stage: int = 0
+    terminated: bool = False
+    reward: float = 0.0
+    warning: str = ""
+
+
+class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
+    """One suite's simulator behind the gymnasium interface.
+
+    Subclasses write the five underscored methods and `state_digest`; episodes, horizons, lazy rendering, checks of pictures
+    and gymnasium's own `reset` and `step` live here, once.
+
+    Determinism: `reset` with the same episode gives the same bits after any other episodes, in any process.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+    render_mode = "rgb_array"
+
+    def __init__(self, suite: Suite, options: EnvOptions = EnvOptions(), *, task: str = "") -> None:
+        """Describe spaces; build nothing heavy before the first `reset`.
+
+        Args:
+            suite: with its protocol.
+            options: cameras, depth, privileged state, laziness.
+            task: the task that a `reset` without an episode takes, the first where empty.
+
+        Raises:
+            UsageError: a camera does not exist, or privileged state is not to be had.
+        """
+        self.suite = suite
+        self.options = options
+        self.task = suite.task(task) if task else suite.tasks[0]
+        by_name = {camera.name: camera for camera in suite.cameras}
+        if unknown := [name for name in options.cameras if name not in by_name]:
+            raise UsageError(f"suite {suite.name!r} has no camera {unknown[0]!r}; it has: {', '.join(by_name) or 'none'}")
+        if options.privileged and not suite.privileged:
+            raise UsageError(f"suite {suite.name!r} gives no privileged state: oracle policies cannot run on it")
+        self.cameras = tuple(by_name[name] for name in options.cameras)
+        self.episode: Episode | None = None
+        self.n_steps = 0
+        self.stage = 0
+        self._is_over = True
+        action = suite.action
+        self.action_space = gymnasium.spaces.Box(action.low, action.high, (action.n_entries,), np.float32)
+        self.observation_space = gymnasium.spaces.Dict(
+            {
+                "state": gymnasium.spaces.Dict(
+                    {key: gymnasium.spaces.Box(-np.inf, np.inf, (n,), np.float32) for key, n in suite.state.items()}
+                ),
+                "images": gymnasium.spaces.Dict(
+                    {c.name: gymnasium.spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.cameras}
+                ),
+            }
+        )
+
+    # What a suite's author writes.
+
+    @abstractmethod
+    def _start(self, episode: Episode) -> Mapping[str, Any]:
+        """Build the initial state of `episode`, settling steps included; return facts about it (plain JSON values)."""
+
+    @abstractmethod
+    def _step(self, action: NDArray[np.float32]) -> StepOutcome:
+        """Apply one action float32 `[A]` for one control step."""
+
+    @abstractmethod
+    def _state(self) -> Mapping[str, NDArray[np.float32]]:
+        """Proprioception of the present state, as declared in `suite.state`."""
+
+    def _render(self, camera: str) -> NDArray[np.uint8]:
+        """Render one camera: uint8 `[H, W, 3]`, upright RGB. Must not change the state."""
+        raise UsageError(f"suite {self.suite.name!r} renders no pictures")
+
+    def _depth(self, camera: str) -> NDArray[np.float32]:
+        """Render metric depth of one camera: float32 `[H, W]`. Must not change the state."""
+        raise UsageError(f"suite {self.suite.name!r} renders no depth")
+
+    @abstractmethod
+    def state_digest(self) -> str:
+        """BLAKE2b-128 over the whole simulator state that decides the future, 32 hexadecimal digits."""
+
+    def privileged(self) -> Mapping[str, NDArray[np.float64]]:
+        """Simulator truth for oracle policies.
+
+        Raises:
+            UsageError: the suite has none.
+        """
+        raise UsageError(f"suite {self.suite.name!r} gives no privileged state")
+
+    def packages(self) -> Mapping[str, str]:
+        """Simulator and binding versions, for the fingerprint."""
+        return {}
+
+    # The one implementation of episodes on top of them.
+
+    def start(self, episode: Episode) -> EnvState:
+        """Build the episode's initial state and look at it.
+
+        Raises:
+            UnknownTask: the episode's task is not in this suite.
+            BlackPicture: a rendered picture is black all over.
+        """
+        begin = perf_counter()
+        self.task = self.suite.task(episode.task)
+        self.episode, self.n_steps, self.stage, self._is_over = episode, 0, 0, False
+        facts = self._start(episode)
+        state = self._look(n_executed=0, success=False, reward=0.0, frames={})
+        state.facts = facts
+        state.env_ms = 1e3 * (perf_counter() - begin)
+        return state
+
+    def advance(self, actions: NDArray[np.float32], *, frames_at: Sequence[int] = ()) -> EnvState:
+        """Execute a chunk, stopping after success, a change of stage or the end of the episode.
+
+        Rendering happens once, after the last executed action, and not at all where the episode is over: nobody asks
+        for that picture. With `options.lazy` False every step is rendered, and the state is the same bit for bit.
+
+        Args:
+            actions: float32 `[k, A]` in the suite's convention, checked by the caller.
+            frames_at: steps (counted from the episode's start) inside this chunk whose pictures are wanted too.
+
+        Raises:
+            EnvUnstable: the simulator warned of its state.
+            EnvRaised: the env was not reset, is over, or a step returned nothing.
+            BlackPicture: a rendered picture is black all over.
+        """
+        if self._is_over:
+            raise EnvRaised("advance() was called before reset() or after the end of the episode")
+        begin = perf_counter()
+        frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
+        reward, stage, n_executed, outcome = 0.0, self.stage, 0, StepOutcome(success=False)
+        wanted = frozenset(frames_at)
+        for action in actions:
+            outcome = self._advance_one(action)
+            n_executed += 1
+            reward += outcome.reward
+            if self.n_steps in wanted or not self.options.lazy:
+                images = self._pictures()
+                if self.n_steps in wanted:
+                    frames[self.n_steps] = images
+            if self._is_over or self.stage != stage:
+                break
+        state = self._look(n_executed=n_executed, success=outcome.success, reward=reward, frames=frames)
+        state.env_ms = 1e3 * (perf_counter() - begin)
+        return state
+
+    def _advance_one(self, action: NDArray[np.float32]) -> StepOutcome:
+        outcome = self._step(action)
+        if outcome is None:
+            raise EnvRaised(f"{type(self).__name__}._step returned None at step {self.n_steps + 1}")
+        self.n_steps += 1
+        if outcome.warning:
+            raise EnvUnstable(f"at step {self.n_steps}: {outcome.warning}")
+        self.stage = outcome.stage
+        self._is_over = outcome.success or outcome.terminated or self.n_steps >= self.task.horizon
+        return outcome
+
+    def _look(
+        self, *, n_executed: int, success: bool, reward: float, frames: Mapping[int, Mapping[str, NDArray[np.uint8]]]
+    ) -> EnvState:
+        will_be_asked = not self._is_over
+        return EnvState(
+            step=self.n_steps,
+            n_executed=n_executed,
+            success=success,
+            is_over=self._is_over,
+            stage=self.stage,
+            instruction=self._instruction(),
+            state=self._state(),
+            images=self._pictures() if will_be_asked else {},
+            frames=frames,
+            depth={c.name: self._depth(c.name) for c in self.cameras} if self.options.depth and will_be_asked else {},
+            privileged=self.privileged() if self.options.privileged else {},
+            digest=self.state_digest(),
+            reward=reward,
+        )
+
+    def _instruction(self) -> str:
+        return self.task.instruction_of(min(self.stage, self.task.n_stages - 1))
+
+    def _pictures(self) -> dict[str, NDArray[np.uint8]]:
+        images = {}
+        for camera in self.cameras:
+            image = self._render(camera.name)
+            if not image.any():
+                raise BlackPicture(f"camera {camera.name!r} is black all over at step {self.n_steps}: the GL context is lost")
+            images[camera.name] = image
+        return images
+
+    # gymnasium's own interface, for those who use the env alone.
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Gymnasium's reset. `options={"episode": …}` decides; without one, the task's trial number `seed` (0 for None)."""
+        super().reset(seed=seed)
+        episode = (options or {}).get("episode")
+        if episode is None:
+            trial = seed or 0
+            episode = make_plan(self.suite, tasks=[self.task.id], n_trials=trial + 1).episodes[trial]
+        state = self.start(episode)
+        return self._gym_observation(state), {"episode": episode.id, **state.facts}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Gymnasium's step: terminated by the task's rule, truncated by the horizon; `info["success"]` is the rule's word."""
+        if self._is_over:
+            raise EnvRaised("step() was called before reset() or after the end of the episode")
+        outcome = self._advance_one(np.asarray(action, np.float32))
+        terminated = outcome.success or outcome.terminated
+        observation = {"state": dict(self._state()), "images": self._pictures()}
+        info = {"success": outcome.success, "stage": outcome.stage}
+        return observation, outcome.reward, terminated, self._is_over and not terminated, info
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """The first opened camera: uint8 `[H, W, 3]`, upright RGB."""
+        return self._render((self.cameras or self.suite.cameras)[0].name)
+
+    def _gym_observation(self, state: EnvState) -> dict[str, Any]:
+        return {"state": dict(state.state), "images": dict(state.images)}

@@ -1,0 +1,79 @@
+"""Canonical JSON and the digests made of it.
+
+Two programs that agree on a plan must agree on its bytes: UTF-8, keys sorted by code point, no white space,
+shortest round-trip floats, no NaN and no infinity. `TEST_VECTOR` fixes the form for other implementations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["TEST_VECTOR", "blake2b_hex", "canonical_json", "content_id", "sha256_hex", "to_plain"]
+
+TEST_VECTOR: tuple[Any, str, str] = (
+    {"z": [1, 1.0, -0.0, 0.1, 1e16, 1e-7], "a": {"é": "\u2028\"\\\n", "B": None, "b": True}, "n": 2**53},
+    '{"a":{"B":null,"b":true,"é":"\u2028\\"\\\\\\n"},"n":9007199254740992,"z":[1,1.0,0.0,0.1,1e+16,1e-07]}',
+    "fc297b8ebb5e1415c0309a5b5f8d58bab02f325294aa5823526a349b7244c57c",
+)
+"""An object, its canonical JSON and the SHA-256 of the UTF-8 bytes. `-0.0` is written `0.0`; integers and floats stay apart."""
+
+
+def to_plain(value: Any) -> Any:
+    """Turn dataclasses, enums, NumPy scalars and arrays, tuples and mappings into plain JSON values.
+
+    Raises:
+        ValueError: a float is NaN or infinite, or a mapping's key is not a string.
+        TypeError: the value has no JSON form (bytes, sets, arbitrary objects).
+    """
+    if value is None or isinstance(value, str) and not isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"canonical JSON has no form for {number!r}")
+        return number + 0.0  # turns -0.0 into 0.0
+    if isinstance(value, np.ndarray):
+        return [to_plain(item) for item in value.tolist()]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError(f"canonical JSON wants string keys, got {sorted(map(repr, value))}")
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    raise TypeError(f"canonical JSON has no form for {type(value).__name__}")
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one canonical JSON text of `value` (see the module's opening for the rules)."""
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256_hex(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def blake2b_hex(data: bytes) -> str:
+    """BLAKE2b-128 of raw bytes, 32 hexadecimal digits: the digest of simulator states and of chunks."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def content_id(value: Any) -> str:
+    """A short id made of content: the first 16 hexadecimal digits of `sha256_hex`."""
+    return sha256_hex(value)[:16]

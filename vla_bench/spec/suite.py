@@ -1,0 +1,152 @@
+"""What is evaluated: `Suite`, `Task`, `Protocol`, `Camera`. Pure data; the simulator is elsewhere."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vla_bench.spec.conventions import ActionConvention, ImageConvention
+from vla_bench.spec.errors import UnknownTask
+from vla_bench.spec.names import match_name
+
+__all__ = ["ActionBounds", "Camera", "Protocol", "Suite", "Task"]
+
+
+class ActionBounds(enum.StrEnum):
+    """What happens to an action outside the convention's bounds."""
+
+    HARD = "hard"
+    """refused: `ActionError`, outcome `policy_error`"""
+    CLIP = "clip"
+    """clipped, counted, shown"""
+    NONE = "none"
+    """passed on"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """One camera of a suite.
+
+    Attributes:
+        name: the role a policy asks for (`front`, `wrist`, …).
+        height, width: size of its pictures uint8 `[height, width, 3]`, pixels.
+        source: the simulator's own camera, for the record.
+        convention: how the simulator's raw picture lies; the env turns it, policies get upright RGB.
+    """
+
+    name: str
+    height: int
+    width: int
+    source: str = ""
+    convention: ImageConvention = ImageConvention()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One goal with its instruction and limit.
+
+    Attributes:
+        id: unique in the suite (`reach-v3`).
+        instruction: the natural-language command; for a staged task, that of the first stage.
+        horizon: step limit of an episode, settling steps not counted.
+        stages: instructions of the ordered stages (CALVIN's subtasks); empty for a task of one stage.
+        tags: facts to group by (`difficulty`, `dimension`, `level`, `base_task`).
+        params: variant parameters handed to the env with every episode, plain JSON values.
+        initial_states: one per trial where the suite lists them; empty where the env seed alone decides.
+    """
+
+    id: str
+    instruction: str
+    horizon: int
+    stages: tuple[str, ...] = ()
+    tags: Mapping[str, str | int | None] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    initial_states: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def n_stages(self) -> int:
+        """Number of stages, at least 1."""
+        return max(1, len(self.stages))
+
+    def instruction_of(self, stage: int) -> str:
+        """The instruction shown in stage `stage` (counted from 0)."""
+        return self.stages[stage] if self.stages else self.instruction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """The versioned data that fixes limits, settling, images, trials and seeds. Never changes under its name.
+
+    Attributes:
+        name, version: `standard`, 1. Written together as `standard/1`.
+        n_trials: trials per task of the full plan.
+        base_seed: env seed of trial 0; trial i has `base_seed + i`.
+        action_bounds: what happens to an action outside the bounds.
+        settling_steps: no-op steps before the policy is asked.
+        parameters: the suite's own knobs (picture quality, fixture sequence, …), plain JSON values.
+        source: where the numbers come from.
+    """
+
+    name: str
+    version: int
+    n_trials: int
+    base_seed: int
+    action_bounds: ActionBounds
+    settling_steps: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action_bounds", ActionBounds(self.action_bounds))
+
+    @property
+    def id(self) -> str:
+        """`name/version`."""
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A named set of tasks under one protocol.
+
+    Attributes:
+        name: as typed (`metaworld_mt10`).
+        family: the registered entry point that builds its environment (`metaworld`).
+        title: one line for people.
+        protocol: the data that fixes everything a score depends on, on the suite's side.
+        tasks: in the order of the plan.
+        cameras: every camera that the protocol renders.
+        state: proprioception key → number of entries; float32 `[n]` each.
+        action: what an action means here.
+        group_by: tags over whose groups a mean of group means is reported beside the mean over tasks.
+        privileged: whether oracle policies can ask for simulator truth.
+        deterministic: whether equal episodes and actions give equal bits (replay is possible).
+        provenance: versions, licences and sources of code, assets and instructions, for people.
+    """
+
+    name: str
+    family: str
+    title: str
+    protocol: Protocol
+    tasks: tuple[Task, ...]
+    cameras: tuple[Camera, ...]
+    state: Mapping[str, int]
+    action: ActionConvention
+    group_by: tuple[str, ...] = ()
+    privileged: bool = False
+    deterministic: bool = True
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def task(self, task_id: str) -> Task:
+        """Return a task by its id (case, dashes and underscores do not matter).
+
+        Raises:
+            UnknownTask: no such task; the message names the near matches.
+        """
+        known = [task.id for task in self.tasks]
+        match = match_name(task_id, known)
+        if match is None:
+            raise UnknownTask(task_id, known)
+        return self.tasks[known.index(match)]

@@ -1,0 +1,79 @@
+"""Arrays and messages as plain values that msgpack and JSON can carry. No encoder is imported here.
+
+An array is a map `{"__ndarray__": dtype, "shape": […], "data": bytes}`; in JSON `data` is base64 text, and a plain
+(nested) list of numbers is accepted wherever an array is. Only boolean, integer and float dtypes travel: never objects.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["decode_arrays", "decode_value", "encode_array", "encode_array_as_text"]
+
+_KINDS = frozenset("biuf")
+
+
+def encode_array(value: Any) -> Any:
+    """Encode what msgpack cannot: the `default=` hook. Data are the C-order bytes, little endian."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in _KINDS:
+            raise TypeError(f"arrays of dtype {value.dtype} do not travel")
+        array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        # A memoryview saves one copy of every picture.
+        data = memoryview(array.reshape(-1).view(np.uint8)) if array.size else b""
+        return {"__ndarray__": array.dtype.str, "shape": list(array.shape), "data": data}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def encode_array_as_text(value: Any) -> Any:
+    """Encode what JSON cannot: as `encode_array`, with `data` in base64."""
+    plain = encode_array(value)
+    if isinstance(plain, dict):
+        plain["data"] = base64.b64encode(plain["data"]).decode("ascii")
+    return plain
+
+
+def decode_value(value: Mapping[str, Any]) -> Any:
+    """Decode one map: the `object_hook=`. A map that is no array is returned as it is.
+
+    Returns:
+        A read-only view of the message's bytes for an array.
+
+    Raises:
+        ValueError: the map claims to be an array and is not one.
+    """
+    if "__ndarray__" not in value:
+        return value
+    try:
+        dtype, shape, data = np.dtype(value["__ndarray__"]), tuple(value["shape"]), value["data"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not an array: {error}") from error
+    if dtype.kind not in _KINDS or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise ValueError(f"not an array: dtype {dtype}, shape {shape}")
+    if isinstance(data, str):
+        try:
+            data = base64.b64decode(data, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"not an array: {error}") from error
+    if len(data) != dtype.itemsize * math.prod(shape):
+        raise ValueError(f"not an array: {len(data)} bytes for {dtype} {shape}")
+    array: NDArray[Any] = np.frombuffer(data, dtype=dtype).reshape(shape)
+    return array
+
+
+def decode_arrays(value: Any) -> Any:
+    """Decode every array inside a tree of maps and lists (for decoders without a hook)."""
+    if isinstance(value, Mapping):
+        return decode_value({key: decode_arrays(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return [decode_arrays(item) for item in value]
+    return value
