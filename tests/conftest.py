@@ -1,0 +1,113 @@
+"""What every test gets: a home of its own, and a look at what it left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+MARK = "VLA_BENCH_TEST_MARK"
+GRACE_S = 5.0
+
+
+def _postgres_programs() -> bool:
+    return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+# Marker → whether this machine can, and the line that changes it.
+CAPABILITIES = {
+    "sim": (
+        importlib.util.find_spec("metaworld") is not None,
+        "no simulator: pip install 'vla-bench[metaworld]'",
+    ),
+    "postgres": (_postgres_programs(), "no PostgreSQL server programs: apt-get install postgresql"),
+    "gpu": (Path("/dev/nvidiactl").exists(), "no GPU"),
+    "browser": (shutil.which("chromium") is not None, "no Chromium: apt-get install chromium"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, with the same words for all tests of a kind."""
+    for item in items:
+        for marker, (is_there, reason) in CAPABILITIES.items():
+            if not is_there and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each thing that this machine lacks."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for _, reason in CAPABILITIES.values():
+        if count := reasons[f"Skipped: {reason}"]:
+            terminalreporter.write_line(f"{count} tests skipped, {reason}")
+    if not SHARED.is_dir():
+        terminalreporter.write_line(f"{SHARED} is absent: tests that compare with its data are skipped")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the checkout; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty `VLA_BENCH_HOME`, so that no test sees the user's runs or another test's."""
+    path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("VLA_BENCH_HOME", str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test after which a process lives that it started, however far from this process it has gone."""
+    mark = f"{MARK}={uuid4().hex}"
+    monkeypatch.setenv(*mark.split("="))
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    pids_before = set(psutil.pids())
+    yield
+    suspects = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    suspects += [psutil.Process(pid) for pid in set(psutil.pids()) - pids_before if _carries(pid, mark)]
+    _, alive = psutil.wait_procs({process for process in suspects if not _is_helper(process)}, timeout=GRACE_S)
+    left = [line for process in alive if (line := _describe(process))]
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=GRACE_S)
+    if left:
+        pytest.fail("processes are left behind:\n" + "\n".join(left))
+
+
+def _carries(pid: int, mark: str) -> bool:
+    """Whether a process was started, at any distance, by the test of this mark (Linux; False elsewhere)."""
+    if pid == os.getpid():
+        return False
+    try:
+        return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _is_helper(process: psutil.Process) -> bool:
+    # One tracker for the whole test session, which Python itself starts and stops.
+    try:
+        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.pid} {' '.join(process.cmdline())}"
+    except psutil.Error:
+        return ""
