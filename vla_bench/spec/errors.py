@@ -11,7 +11,7 @@
     │   └── EmptyPlan           no episodes are left to run
     ├── PolicyError             outcome policy_error                            exit 3
     │   ├── ServerUnreachable · PolicyTimeout · PolicyRaised · SessionLost · PolicyChanged · Unauthorized
-    │   ├── BadReply · StaleReply · MessageTooLarge
+    │   ├── BadRequest · BadReply · StaleReply · MessageTooLarge
     │   └── ActionError         an action is not finite, of the wrong shape or dtype, or out of bounds
     ├── EnvError                outcome env_error                               exit 3
     │   └── EnvStartFailed · EnvRaised · EnvCrashed · EnvHung · EnvLeaked · EnvUnstable · BlackPicture
@@ -32,8 +32,8 @@ from vla_bench.spec.names import near_matches
 from vla_bench.spec.outcomes import ExitCode, Outcome
 
 __all__ = [
-    "ActionError", "BadReply", "BlackPicture", "ConventionMismatch", "EmptyPlan", "EnvCrashed", "EnvError", "EnvHung",
-    "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "Interrupted", "MessageTooLarge",
+    "ActionError", "BadReply", "BadRequest", "BlackPicture", "ConventionMismatch", "EmptyPlan", "EnvCrashed",
+    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "Interrupted", "MessageTooLarge",
     "MissingExtra", "NoRenderer", "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch",
     "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull",
     "StoreLocked", "StoreReadOnly", "StoreUnreachable", "SuiteNotInstalled", "Unauthorized", "UnknownExecutor",
@@ -193,6 +193,12 @@ class Unauthorized(PolicyError):
     """Raised when the server refuses the token."""
 
     kind = "unauthorized"
+
+
+class BadRequest(PolicyError):
+    """Raised for a request that a server cannot decode, or whose identity does not follow its session's last reset."""
+
+    kind = "bad_request"
 
 
 class BadReply(PolicyError):
