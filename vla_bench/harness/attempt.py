@@ -1,0 +1,107 @@
+"""`EpisodeWorker`: one simulator and one policy session at a time; every fault of an attempt becomes its record here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from vla_bench.envs.base import EnvHandle, EnvOptions
+from vla_bench.envs.registry import WorkerLimits, open_env
+from vla_bench.harness.episode import run_episode
+from vla_bench.harness.executors.base import Done, Job
+from vla_bench.harness.rollout import Rollout
+from vla_bench.policies.base import PolicySession
+from vla_bench.spec.bind import Binding
+from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError
+from vla_bench.spec.settings import EvalSettings
+from vla_bench.spec.suite import Suite
+
+__all__ = ["EpisodeWorker", "WorkerSetup"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSetup:
+    """What every worker of a run is made of.
+
+    Attributes:
+        suite, binding, settings: equal for all episodes of the run.
+        options, limits, isolation: how its simulator is opened.
+        open_session: opens a session with the run's policy; called from the worker's thread.
+    """
+
+    suite: Suite
+    binding: Binding
+    settings: EvalSettings
+    options: EnvOptions
+    limits: WorkerLimits
+    isolation: Literal["process", "inline"]
+    open_session: Callable[[], PolicySession]
+
+
+class EpisodeWorker:
+    """Makes attempts one after the other.
+
+    A session lives for one attempt. A simulator lives until an attempt in it is lost: its state is not trusted then.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._setup = setup
+        self._env: EnvHandle | None = None
+        self._is_aborted = False
+
+    def run(self, job: Job) -> Done:
+        """Make the attempt; see `AttemptWorker.run`."""
+        if job.wants_fresh_worker:
+            self.close()
+        setup = self._setup
+        rollout = Rollout(setup.suite, job.episode, job.attempt, setup.binding, setup.settings)
+        try:
+            return self._run(job, rollout)
+        except (PolicyError, EnvError) as error:
+            lost = error
+        except UsageError as error:
+            return Done(job=job, error=error)
+        except Exception as error:  # Nobody's error but ours: outcome `harness_error`.
+            log.debug("attempt_raised", episode=job.episode.id, exc_info=True)
+            lost = HarnessError(f"{type(error).__name__}: {error}")
+        self.close()
+        return Done(job=job, result=rollout.lost(lost), error=lost)
+
+    def _run(self, job: Job, rollout: Rollout) -> Done:
+        env = self._open_env()
+        rollout.fingerprint = env.fingerprint
+        try:
+            session = self._setup.open_session()
+        except PolicyError as error:
+            # The episode has not begun: it is not an attempt, and the simulator is as good as before.
+            return Done(job=job, error=error)
+        try:
+            run_episode(env, session, rollout)
+        finally:
+            session.close()
+        return Done(job=job, result=rollout.result())
+
+    def _open_env(self) -> EnvHandle:
+        if self._env is None:
+            setup = self._setup
+            self._env = open_env(setup.suite, setup.options, isolation=setup.isolation, limits=setup.limits)
+            if self._is_aborted:
+                self.close()
+        return self._env
+
+    def abort(self) -> None:
+        """Kill the simulator from another thread; see `AttemptWorker.abort`."""
+        self._is_aborted = True
+        if (env := self._env) is not None:
+            env.close()
+
+    def close(self) -> None:
+        """Free the simulator; the next job opens a new one."""
+        env, self._env = self._env, None
+        if env is not None:
+            env.close()
