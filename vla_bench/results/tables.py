@@ -1,0 +1,185 @@
+"""The SQL tables of results. Content is addressed by digest and written once; rows of a run belong to the run.
+
+    suite ─┐
+    plan ──┼─ run ── episode ── attempt ── fingerprint
+    policy ┘    └─── aggregate
+
+`Table` carries its own metadata, so that other SQLModel classes in the same process never reach our migrations. The
+tables of the leaderboard join here: they refer to `run.id`, `policy.digest` and `plan.plan_hash`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+__all__ = [
+    "AggregateRow", "AttemptRow", "EpisodeRow", "FingerprintRow", "PlanRow", "PolicyRow", "RunRow", "SuiteRow", "Table",
+    "json_type",
+]  # fmt: skip
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def json_type() -> JSON:
+    """JSON text in SQLite, JSONB in PostgreSQL; an absent value is SQL NULL."""
+    return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")  # type: ignore[return-value]
+
+
+def _json(*, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(json_type(), nullable=nullable))
+
+
+def _text() -> Any:
+    return Field(sa_column=Column(Text, nullable=False))
+
+
+class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
+    """Base of all tables."""
+
+
+class SuiteRow(Table, table=True):
+    """A suite as it was run: tasks, tags, limits, cameras, action convention. Initial states stand in the plan."""
+
+    __tablename__: ClassVar[Any] = "suite"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    name: str = Field(max_length=200, index=True)
+    protocol: str = Field(max_length=200)
+    content: dict[str, Any] = _json()
+
+
+class PlanRow(Table, table=True):
+    """The ordered episodes of a plan, in full: a run can be repeated from its database alone."""
+
+    __tablename__: ClassVar[Any] = "plan"
+
+    plan_hash: str = Field(primary_key=True, max_length=64)
+    suite: str = Field(max_length=200)
+    protocol: str = Field(max_length=200)
+    n_episodes: int
+    # zlib-compressed canonical JSON: ten thousand episodes are 4 MB of text that nobody queries column by column.
+    episodes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class PolicyRow(Table, table=True):
+    """What a policy declared in its handshake."""
+
+    __tablename__: ClassVar[Any] = "policy"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    name: str = Field(max_length=200, index=True)
+    version: str = Field(max_length=200)
+    kind: str = Field(max_length=20)
+    weights_digest: str = Field(max_length=200)
+    content: dict[str, Any] = _json()
+
+
+class RunRow(Table, table=True):
+    """One execution of a plan by one policy under one set of settings."""
+
+    __tablename__: ClassVar[Any] = "run"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=200, unique=True)
+    suite_digest: str = Field(foreign_key="suite.digest", max_length=64, index=True)
+    plan_hash: str = Field(foreign_key="plan.plan_hash", max_length=64, index=True)
+    policy_digest: str = Field(foreign_key="policy.digest", max_length=64, index=True)
+    eval_hash: str = Field(max_length=64)
+    settings: dict[str, Any] = _json()
+    command: str = _text()
+    shards: list[str] = _json()
+    started_at: str = Field(max_length=40)
+    finished_at: str = Field(max_length=40)
+
+
+class EpisodeRow(Table, table=True):
+    """The final outcome of an episode of a run. An episode that was never reached has no row."""
+
+    __tablename__: ClassVar[Any] = "episode"
+    __table_args__ = (Index("ix_episode_episode_id", "episode_id"),)
+
+    run_id: int = Field(sa_column=Column(Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
+    episode_id: str = Field(primary_key=True, max_length=16)
+    position: int
+    task: str = Field(max_length=200)
+    trial: int
+    repeat: int
+    outcome: str = Field(max_length=20)
+    error_kind: str = Field(max_length=40)
+    n_attempts: int
+    n_steps: int
+    n_clipped: int
+    flags: list[str] = _json()
+
+
+class AttemptRow(Table, table=True):
+    """One try at an episode. Times are milliseconds."""
+
+    __tablename__: ClassVar[Any] = "attempt"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "episode_id"], ["episode.run_id", "episode.episode_id"], ondelete="CASCADE"
+        ),
+    )
+
+    run_id: int = Field(primary_key=True)
+    episode_id: str = Field(primary_key=True, max_length=16)
+    attempt: int = Field(primary_key=True)
+    outcome: str = Field(max_length=20)
+    error_kind: str = Field(max_length=40)
+    error_message: str = _text()
+    n_steps: int
+    n_clipped: int
+    stages: list[dict[str, Any]] = _json()
+    flags: list[str] = _json()
+    facts: dict[str, Any] = _json()
+    initial_digest: str = Field(max_length=64)
+    final_digest: str = Field(max_length=64)
+    wall_ms: float
+    policy_ms: float
+    env_ms: float
+    n_queries: int
+    policy_p50_ms: float
+    policy_p95_ms: float
+    policy_max_ms: float
+    # Answer times as counts per logarithmic bin: percentiles of a run are those of its answers, not of its attempts.
+    policy_bins: dict[str, int] = _json()
+    fingerprint: str | None = Field(
+        sa_column=Column(String(16), ForeignKey("fingerprint.id"), nullable=True, index=False)
+    )
+    trace_digest: str = Field(max_length=64, index=True)
+    started_at: str = Field(max_length=40)
+
+
+class FingerprintRow(Table, table=True):
+    """Machine and software that attempts ran on."""
+
+    __tablename__: ClassVar[Any] = "fingerprint"
+
+    id: str = Field(primary_key=True, max_length=16)
+    content: dict[str, Any] = _json()
+
+
+class AggregateRow(Table, table=True):
+    """The stored summary of a run: pages and lists read this and never the episodes. Absent while a run goes on."""
+
+    __tablename__: ClassVar[Any] = "aggregate"
+
+    run_id: int = Field(sa_column=Column(Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
+    form: str = Field(max_length=40)
+    n_planned: int
+    n_judged: int
+    n_success: int
+    rate: float | None
+    headline: dict[str, Any] = _json()
+    details: dict[str, Any] = _json()
