@@ -1,1 +1,1 @@
-
+"""Policies: what answers `act()`, how it is served, and how it is reached."""

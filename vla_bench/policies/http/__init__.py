@@ -1,1 +1,1 @@
-
+"""The `act()` API over HTTP."""
