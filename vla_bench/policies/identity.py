@@ -1,4 +1,4 @@
-"""What every client checks, whatever the transport: whose answer is this, is it still the same policy, what went wrong.
+"""What every client checks, whatever the transport: whose answer is this, and is it still the same policy.
 
 Pure functions. A reply that belongs to something else is an error, never an action.
 """
@@ -8,37 +8,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from vla_bench.spec.errors import (
-    BadReply,
-    MessageTooLarge,
-    PolicyChanged,
-    PolicyError,
-    PolicyRaised,
-    PolicyTimeout,
-    ServerUnreachable,
-    SessionLost,
-    StaleReply,
-    Unauthorized,
-)
-from vla_bench.spec.messages import ActionChunk, Identity, PolicyInfo
+from vla_bench.policies.codec import Handshake, Opening, Receipt
+from vla_bench.spec.errors import PolicyChanged, StaleReply
+from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, PolicyInfo
 
-__all__ = ["check_reply", "check_same_policy", "error_of_kind"]
+__all__ = ["check_opening", "check_receipt", "check_reply", "check_same_policy"]
 
-_BY_KIND: Final = {
-    error.kind: error
-    for error in (
-        BadReply,
-        MessageTooLarge,
-        PolicyChanged,
-        PolicyError,
-        PolicyRaised,
-        PolicyTimeout,
-        ServerUnreachable,
-        SessionLost,
-        StaleReply,
-        Unauthorized,
-    )
-}
+_WAY_OUT: Final = "Serve the first one again, or start a run of its own with --fresh"
 
 
 def check_reply(asked: Identity, reply: ActionChunk, server: str) -> None:
@@ -47,23 +23,51 @@ def check_reply(asked: Identity, reply: ActionChunk, server: str) -> None:
     Args:
         asked: identity of the request.
         reply: as decoded.
-        server: id of the server process that opened the session; empty where it is not known.
+        server: id of the server process that opened the session.
 
     Raises:
-        StaleReply: the reply names no identity, another one, or another server process; the message lists the differences.
+        StaleReply: the reply names no identity, another one, or another server process; the message says what differs.
     """
     if reply.identity is None:
         raise StaleReply("the reply does not say which request it answers; nothing of it is used")
-    if reply.identity != asked:
+    _check(asked, reply.identity, server, reply.server)
+
+
+def check_receipt(session: str, episode: EpisodeInfo, request: str, receipt: Receipt, server: str) -> None:
+    """Compare the answer to a reset with the reset, as `check_reply` does.
+
+    Raises:
+        StaleReply: it belongs to something else.
+    """
+    asked = Identity(session, episode.episode, episode.attempt, episode.stage, receipt.identity.step, request)
+    _check(asked, receipt.identity, server, receipt.server)
+
+
+def check_opening(handshake: Handshake, opening: Opening, url: str) -> None:
+    """Refuse a session of a server that has become another policy since the handshake.
+
+    Raises:
+        PolicyChanged: the digests differ.
+    """
+    if opening.digest != handshake.digest:
+        raise PolicyChanged(
+            f"another policy answers at {url} than at the start ({handshake.info.name!r}, digest "
+            f"{handshake.digest[:12]}, now {opening.digest[:12]}). {_WAY_OUT}"
+        )
+
+
+def _check(asked: Identity, answered: Identity, server: str, answering: str) -> None:
+    if answered != asked:
         differences = ", ".join(
-            f"{field.name} {getattr(asked, field.name)!r} asked, {getattr(reply.identity, field.name)!r} answered"
+            f"{field.name} {getattr(asked, field.name)!r} asked, {getattr(answered, field.name)!r} answered"
             for field in fields(Identity)
-            if getattr(asked, field.name) != getattr(reply.identity, field.name)
+            if getattr(asked, field.name) != getattr(answered, field.name)
         )
         raise StaleReply(f"the reply belongs to another request ({differences}); nothing of it is used")
-    if server and reply.server != server:
+    if answering != server:
         raise StaleReply(
-            f"the reply comes from server process {reply.server!r}, the session was opened at {server!r}; nothing of it is used"
+            f"the reply comes from server process {answering!r}, the session was opened at {server!r}; "
+            "nothing of it is used"
         )
 
 
@@ -75,13 +79,9 @@ def check_same_policy(expected: PolicyInfo, found: PolicyInfo, url: str) -> None
     """
     if found.digest == expected.digest:
         return
-    name = next(field.name for field in fields(PolicyInfo) if getattr(expected, field.name) != getattr(found, field.name))
+    names = (field.name for field in fields(PolicyInfo))
+    name = next(name for name in names if getattr(expected, name) != getattr(found, name))
     raise PolicyChanged(
         f"another policy answers at {url}: {name} was {getattr(expected, name)!r} and is {getattr(found, name)!r}. "
-        "Serve the first one again, or start a run of its own with --fresh"
+        f"{_WAY_OUT}"
     )
-
-
-def error_of_kind(kind: str, message: str) -> PolicyError:
-    """The error that a server reported as `{"kind", "message"}`; an unknown kind is a plain `PolicyError`."""
-    return _BY_KIND.get(kind, PolicyError)(message)

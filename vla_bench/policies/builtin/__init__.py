@@ -1,1 +1,1 @@
-
+"""Policies that come with vla-bench: floors, an oracle, and recorded actions."""
