@@ -1,0 +1,32 @@
+"""`vla-bench demo`: a story of three minutes, told by real episodes. The acts are in `story`, the kill in `saboteur`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vla_bench.cli.options import Db, examples
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog=examples("vla-bench demo", "vla-bench demo --record docs/assets"))
+def demo(
+    db: Db = "",
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Simulators at a time.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Also draw the screen and the episodes as pictures into this folder.")
+    ] = None,
+) -> None:
+    """Tell in three minutes what vla-bench does, on real episodes.
+
+    A scripted expert drives Meta-World through a real policy server; the server is killed on purpose and nothing is lost;
+    then a clumsy twin of the expert runs the same plan. Everything is stored, and ends with the commands to type next.
+    """
+    from vla_bench.cli.demo.story import tell_story
+
+    tell_story(db=db, workers=workers, record=record)

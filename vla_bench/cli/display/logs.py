@@ -1,0 +1,34 @@
+"""Log events of the library on stderr, as lines that a running progress display moves out of the way."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+__all__ = ["configure_logs"]
+
+
+class _StoryLogger:
+    """Writes finished lines through the story's console, so that they scroll above a live display."""
+
+    def msg(self, message: str) -> None:
+        from vla_bench.cli.display.console import story
+
+        story().print(message, markup=False, highlight=False, soft_wrap=True)
+
+    log = debug = info = warning = warn = error = critical = exception = failure = fatal = msg
+
+
+def configure_logs(*, debug: bool = False) -> None:
+    """Show warnings and worse; everything with `debug`. The library itself never configures logging."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S"),
+            structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
+        logger_factory=lambda *args: _StoryLogger(),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,120 @@
+"""How a result looks: the score line, the suite's rate with both labelled intervals, tasks, groups, latencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from vla_bench.cli.display.tables import facts, plain_table
+from vla_bench.cli.display.words import bar, counts, interval, number, percent
+
+if TYPE_CHECKING:
+    from vla_bench.results.runs import GroupSummary, RunSummary, TaskSummary
+
+__all__ = ["print_report", "print_score"]
+
+
+def print_report(summary: RunSummary, console: Console) -> None:
+    """Print everything that is known of a run."""
+    print_score(summary, console)
+    console.print("")
+    console.print(_tasks(summary))
+    for tag, groups in summary.groups.items():
+        if len(groups) > 1:
+            console.print("")
+            console.print(_groups(tag, groups))
+    console.print("")
+    console.print(facts(_details(summary)))
+
+
+def print_score(summary: RunSummary, console: Console) -> None:
+    """Print the head: what ran, the score line, and the rate with its intervals, or bounds where episodes are missing."""
+    oracle = "   [note]oracle: never ranked[/]" if summary.is_oracle else ""
+    console.print(f"[name]{escape(summary.name)}[/]{oracle}")
+    console.print(
+        f"[dim]{escape(summary.policy)} {escape(summary.policy_version)} on {summary.suite} {summary.protocol}[/]"
+    )
+    console.print(f"  [name]{escape(summary.score_line)}[/]")
+    if summary.rate is None:
+        _print_bounds(summary, console)
+        return
+    rows = {"success rate": percent(summary.rate)}
+    rows["  on these tasks"] = f"{interval(summary.these_tasks)}  95 %, {_method(summary.these_tasks)}"
+    if (like := summary.tasks_like_these) is not None:
+        rough = "; rough: fewer than 20" if like.is_rough else ""
+        rows["  on tasks like these"] = f"{interval(like)}  95 %, clustered by task over {like.n_clusters}{rough}"
+    for tag, mean in summary.group_means.items():
+        if mean.rate is not None:
+            rows[f"mean over {tag} groups"] = f"{percent(mean.rate)}  {interval(mean.interval)}"
+    table = facts(rows)
+    table.columns[1].style = "number"
+    console.print(table)
+
+
+def _print_bounds(summary: RunSummary, console: Console) -> None:
+    """An incomplete run has no rate."""
+    if summary.n_planned == 0:
+        return
+    rows = {
+        "coverage": percent(summary.coverage),
+        "bounds": f"{interval(summary.bounds)}: all that are missing fail … all succeed",
+    }
+    console.print("  [lost]incomplete: no score[/]")
+    console.print(facts(rows))
+    if summary.command:
+        console.print(f"  complete it: [bold]{escape(summary.command)}[/]", soft_wrap=True)
+
+
+def _method(found: object) -> str:
+    name = str(getattr(found, "method", ""))
+    return {"wilson": "Wilson", "clopper_pearson": "Clopper–Pearson"}.get(name, name)
+
+
+def _tasks(summary: RunSummary) -> object:
+    has_lost = summary.n_lost > 0
+    titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " ", "95 %"]
+    table = plain_table(*titles)
+    for task in summary.per_task:
+        lost = [f"[lost]{task.n_lost}[/]" if task.n_lost else ""] if has_lost else []
+        table.add_row(escape(task.task), f"{task.n_success}/{task.n_judged}", *lost, *_rate_cells(task))
+    return table
+
+
+def _groups(tag: str, groups: tuple[GroupSummary, ...]) -> object:
+    table = plain_table(tag, "tasks>", "k/n>", "rate>", " ", "95 %")
+    for group in groups:
+        score = f"{group.n_success}/{group.n_judged}"
+        table.add_row(escape(group.value) or "–", str(group.n_tasks), score, *_rate_cells(group))
+    return table
+
+
+def _rate_cells(part: TaskSummary | GroupSummary) -> tuple[str, str, str]:
+    if part.rate is None:
+        return "–", "", f"[lost]{interval(part.bounds)} bounds[/]" if part.bounds else ""
+    colour = "good" if part.rate >= 0.5 else "bad"
+    return percent(part.rate), f"[{colour}]{bar(part.rate, part.interval)}[/]", interval(part.interval)
+
+
+def _details(summary: RunSummary) -> dict[str, str]:
+    times = summary.latencies
+    shares = {"policy": times.policy_share, "simulator": times.env_share, "harness": times.harness_share}
+    policy_times = (
+        f"median {number(times.policy_p50_ms)}, 95 % {number(times.policy_p95_ms)}, max {number(times.policy_max_ms, 1, 'ms')} "
+        f"over {times.n_queries} answers"
+    )
+    where = ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share is not None)
+    return {
+        "answers": policy_times if times.n_queries else "",
+        "simulator step": number(times.env_mean_ms, 2, "ms") if times.env_mean_ms is not None else "",
+        "wall time": f"{number(times.wall_s, 1, 's')} over all attempts: {where}" if where else "",
+        "attempts": f"{summary.n_attempts} at {summary.n_planned} episodes",
+        "clipped actions": str(summary.n_clipped) if summary.n_clipped else "",
+        "flags": counts(summary.flags),
+        "shards": ", ".join(summary.shards),
+        "plan": summary.plan_hash[:16],
+        "settings": summary.eval_hash[:16],
+        "started": summary.started_at,
+        "finished": summary.finished_at or "not yet",
+    }

@@ -1,0 +1,32 @@
+"""The two shapes of tables that commands print: columns without lines, and facts with their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["facts", "plain_table"]
+
+
+def plain_table(*titles: str) -> Table:
+    """A table without lines. A title that ends in `>` is a column of numbers, set to the right; the last one folds."""
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        is_number = title.endswith(">")
+        is_last = title == titles[-1]
+        justify = "right" if is_number else "left"
+        table.add_column(title.rstrip(">"), justify=justify, no_wrap=not is_last, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def facts(rows: Mapping[str, str]) -> Table:
+    """Two columns: dim names, values; empty values are left out."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, escape(value))
+    return table

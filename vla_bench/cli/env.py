@@ -1,0 +1,49 @@
+"""`vla-bench env`: the suites' own Python environments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vla_bench.cli.options import AsJson, examples
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Create, list and remove the suites' own Python environments."
+)
+
+Name = Annotated[str, typer.Argument(metavar="SUITE", help="A suite, or the family that it belongs to.")]
+
+
+@app.command(epilog=examples("vla-bench env create metaworld"))
+def create(suite: Name) -> None:
+    """Create the environment of a suite: its pinned packages under an interpreter that it can use.
+
+    An interrupted installation leaves nothing behind; an existing environment is left as it is.
+    """
+    from vla_bench.cli.display.console import answer, story
+    from vla_bench.envs.registry import family_of
+    from vla_bench.envs.runtime.install import create_env
+
+    family = family_of(suite)
+    made = create_env(family, progress=lambda line: story().print(f"[dim]{line}[/]", soft_wrap=True))
+    answer().print(f"{family.name} is ready: {made}")
+
+
+@app.command("list", epilog=examples("vla-bench env list", "vla-bench env list --json"))
+def list_(as_json: AsJson = False) -> None:
+    """List the environments that were created."""
+
+
+@app.command(epilog=examples("vla-bench env remove metaworld"))
+def remove(suite: Name) -> None:
+    """Remove the environment of a suite. Results and plans stay."""
+    from vla_bench.cli.display.console import answer
+    from vla_bench.envs.registry import family_of
+    from vla_bench.envs.runtime.install import remove_env
+
+    family = family_of(suite)
+    remove_env(family)
+    answer().print(f"the environment of {family.name} is removed")

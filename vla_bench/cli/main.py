@@ -1,0 +1,141 @@
+"""The command line: `vla-bench COMMAND …`. Commands are imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command as build_command
+
+from vla_bench.cli import exit as exit_codes
+from vla_bench.spec.outcomes import ExitCode
+
+__all__ = ["COMMANDS", "CommandEntry", "build_cli", "main"]
+
+FIRST, SET_UP, UNDERSTAND, PUBLISH = "First", "Set up", "Understand", "Publish"
+"""The panels of `--help`: a newcomer reads the first one."""
+
+
+EXAMPLE = "vla-bench run --policy expert --suite toy_reach"
+CONTEXT = {"help_option_names": ["-h", "--help"], "obj": {}}
+
+
+class CommandEntry(NamedTuple):
+    """One line of `--help`. The module is `vla_bench.cli.<name>`; `summary` is the first line of its help."""
+
+    name: str
+    panel: str
+    summary: str
+
+
+COMMANDS: tuple[CommandEntry, ...] = (
+    CommandEntry("run", FIRST, "Run a policy through a suite and print how often it succeeds."),
+    CommandEntry("serve", FIRST, "Serve a policy over HTTP or gRPC until stopped."),
+    CommandEntry("show", FIRST, "Show the result of a run: rates with intervals, task by task."),
+    CommandEntry("doctor", SET_UP, "Say what runs on this machine, what is missing, and the line that installs it."),
+    CommandEntry("env", SET_UP, "Create, list and remove the suites' own Python environments."),
+    CommandEntry("demo", SET_UP, "Tell in three minutes what vla-bench does, on real episodes."),
+    CommandEntry("suites", UNDERSTAND, "List the suites with their protocols and tasks."),
+    CommandEntry("policies", UNDERSTAND, "List the registered policies and their options."),
+    CommandEntry("plan", UNDERSTAND, "Print the episodes that a run would make, and their hash."),
+    CommandEntry("runs", UNDERSTAND, "List the runs in the database."),
+    CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
+)
+
+
+class _LazyCommand(TyperCommand):
+    """A name and a summary that become the real command when it is called, completed or asked for help."""
+
+    def __init__(self, entry: CommandEntry) -> None:
+        super().__init__(entry.name, help=entry.summary, short_help=entry.summary, rich_help_panel=entry.panel)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        command = _load(self.name or "")
+        return command.make_context(info_name, args, parent=parent, **extra)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands; the one place where what they raise becomes a line and an exit code."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from vla_bench.cli.display.help import print_first_page
+
+        print_first_page(COMMANDS, self.get_params(ctx), question=self.help or "", example=EXAMPLE)
+
+    def invoke(self, ctx: Any) -> Any:
+        with exit_codes.as_exit_code(lambda: bool(ctx.obj.get("debug"))):
+            return super().invoke(ctx)
+
+
+def _load(name: str) -> Any:
+    from importlib import import_module
+
+    from vla_bench.cli.display.logs import configure_logs
+
+    configure_logs()
+    command = build_command(import_module(f"vla_bench.cli.{name}").app)
+    for leaf in [command, *getattr(command, "commands", {}).values()]:
+        if not hasattr(leaf, "commands"):
+            leaf.params.append(_debug_option())
+    return command
+
+
+def _debug_option() -> Any:
+    """`--debug`, given to every command here so that none forgets it."""
+
+    def remember(ctx: Any, param: Any, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            from vla_bench.cli.display.logs import configure_logs
+
+            ctx.find_root().obj["debug"] = True
+            configure_logs(debug=True)
+
+    def carrier(
+        debug: Annotated[bool, typer.Option("--debug", help="Show log events, and the traceback of an error.")] = False,
+    ) -> None: ...
+
+    # Typer builds the option from a signature: the constructor of its option class differs between versions.
+    app = typer.Typer(add_completion=False)
+    app.command()(carrier)
+    option = next(param for param in build_command(app).params if param.name == "debug")
+    option.callback, option.expose_value = remember, False
+    return option
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from vla_bench import __version__
+
+        print(f"vla-bench {__version__}")
+        raise typer.Exit
+
+
+def build_cli() -> Any:
+    """The whole command line as one command object, with every command still unloaded."""
+    app = typer.Typer(name="vla-bench", cls=_Commands, invoke_without_command=True, context_settings=CONTEXT)
+
+    @app.callback()
+    def vla_bench(
+        ctx: typer.Context,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        ] = False,
+    ) -> None:
+        """How often does this robot policy succeed, on these tasks, and is it really better than that one?"""
+        if ctx.invoked_subcommand is None:
+            ctx.get_help()
+            raise typer.Exit(ExitCode.USAGE)
+
+    group = build_command(app)
+    for entry in COMMANDS:
+        group.add_command(_LazyCommand(entry))
+    return group
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code (`vla_bench.spec.outcomes.ExitCode`)."""
+    exit_codes.stop_on_sigterm()
+    sys.exit(exit_codes.run_to_code(build_cli(), args))

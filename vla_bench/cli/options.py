@@ -1,0 +1,107 @@
+"""Options that several commands share, and how their values are read. Each is an annotated type: name, panel and help."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from vla_bench.spec.errors import UsageError
+
+__all__ = [
+    "AsJson", "Db", "OptionalSuite", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats", "ShardPart",
+    "SuiteName", "Tasks", "Traces", "Trials", "examples", "parse_options", "read_token", "typed_command",
+]  # fmt: skip
+
+EPISODES, POLICY, RESULTS = "Which episodes", "Which policy", "Where results go"
+
+SuiteName = Annotated[
+    str, typer.Option("--suite", "-s", help="Suite; see `vla-bench suites`.", rich_help_panel=EPISODES)
+]
+Protocol = Annotated[
+    str, typer.Option(help="Protocol of the suite; its default one where empty.", rich_help_panel=EPISODES)
+]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", "-t", help="Keep this task; repeatable.", rich_help_panel=EPISODES)
+]
+Trials = Annotated[
+    int | None, typer.Option(help="Trials per task; the protocol's number where not given.", rich_help_panel=EPISODES)
+]
+Repeats = Annotated[
+    int, typer.Option(help="Rollouts of each initial state, each under its own policy seed.", rich_help_panel=EPISODES)
+]
+PolicySeed = Annotated[
+    int, typer.Option("--seed", help="Base of the policy seeds; states do not depend on it.", rich_help_panel=EPISODES)
+]
+ShardPart = Annotated[
+    str, typer.Option("--shard", metavar="I/N", help="Run part I of N of the plan, e.g. 1/4.", rich_help_panel=EPISODES)
+]
+PolicyName = Annotated[
+    str,
+    typer.Option(
+        "--policy", "-p", metavar="NAME|URL|FILE.yaml|MODULE:CLASS",
+        help="A registered name (a server is started for it), a server's URL, a configuration file, or a class.",
+        rich_help_panel=POLICY,
+    ),
+]  # fmt: skip
+PolicyOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", "-o", metavar="KEY=VALUE", help="Option of a named policy, a YAML value; repeatable.", rich_help_panel=POLICY
+    ),
+]  # fmt: skip
+Db = Annotated[
+    str,
+    typer.Option("--db", metavar="URL", help="Database; your own SQLite file where empty.", rich_help_panel=RESULTS),
+]
+Traces = Annotated[
+    str, typer.Option("--traces", metavar="URL", help="Folder or object store of the traces.", rich_help_panel=RESULTS)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema in the docs) instead of tables.")]
+
+
+def examples(*lines: str) -> str:
+    """The closing paragraph of a command's help."""
+    return "Examples:\n\n" + "\n\n".join(f"[bold]{line}[/bold]" for line in lines)
+
+
+def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """Read `key=value` pairs, the values as YAML scalars, lists or maps: `noise=0.1` is a number, `noise='0.1'` text.
+
+    Raises:
+        UsageError: a pair has no `=`, or its value is no YAML.
+    """
+    import yaml
+
+    options = {}
+    for pair in pairs or ():
+        key, sign, text = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"an option is written key=value, for example -o noise=0.1, not {pair!r}")
+        try:
+            options[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"the value of option {key.strip()!r} is no YAML: {text!r}") from error
+    return options
+
+
+def read_token(variable: str) -> str | None:
+    """The bearer token in an environment variable; None where no variable is named.
+
+    Raises:
+        UsageError: the variable is not set.
+    """
+    if not variable:
+        return None
+    if not (token := os.environ.get(variable)):
+        raise UsageError(f"--token-env {variable}: the environment variable is not set")
+    return token
+
+
+def typed_command() -> str:
+    """The command as typed, for the record and for the line that resumes it."""
+    return shlex.join(["vla-bench", *sys.argv[1:]])

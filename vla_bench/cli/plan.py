@@ -1,0 +1,72 @@
+"""`vla-bench plan`: the episodes that a run would make. Nothing is run and no simulator is imported."""
+
+from __future__ import annotations
+
+import typer
+
+from vla_bench.cli.options import AsJson, PolicySeed, Protocol, Repeats, ShardPart, SuiteName, Tasks, Trials, examples
+from vla_bench.spec.canonical import to_plain
+from vla_bench.spec.episode import Episode, Plan, Shard, make_plan
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog=examples(
+        "vla-bench plan --suite toy_reach --trials 2", "vla-bench plan --suite metaworld_mt10 --task reach --json"
+    )
+)
+def plan(
+    suite: SuiteName,
+    protocol: Protocol = "",
+    task: Tasks = None,
+    trials: Trials = None,
+    repeats: Repeats = 1,
+    seed: PolicySeed = 0,
+    shard: ShardPart = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print the episodes that a run would make, and their hash.
+
+    Runs on plans of equal hash can be compared episode by episode.
+    """
+    from vla_bench.envs.registry import find_suite
+
+    found = find_suite(suite, protocol)
+    made = make_plan(found, tasks=task or (), n_trials=trials, repeats=repeats, policy_seed=seed)
+    episodes = Shard.parse(shard).of(made) if shard else made.episodes
+    if as_json:
+        _print_as_json(made, episodes, shard)
+    else:
+        _print_as_table(made, episodes, shard)
+
+
+def _print_as_json(plan: Plan, episodes: tuple[Episode, ...], shard: str) -> None:
+    from vla_bench.cli.display.console import print_json
+    from vla_bench.cli.schemas import EpisodeModel, PlanModel
+
+    model = PlanModel(
+        plan_hash=plan.plan_hash,
+        suite=plan.suite,
+        protocol=plan.protocol,
+        shard=shard,
+        n_episodes=len(episodes),
+        episodes=[EpisodeModel(id=episode.id, **to_plain(episode)) for episode in episodes],
+    )
+    print_json(model.model_dump())
+
+
+def _print_as_table(plan: Plan, episodes: tuple[Episode, ...], shard: str) -> None:
+    from vla_bench.cli.display.console import answer
+    from vla_bench.cli.display.tables import plain_table
+
+    table = plain_table("episode", "task", "trial>", "repeat>", "env seed>", "policy seed>")
+    for one in episodes:
+        table.add_row(one.id, one.task, str(one.trial), str(one.repeat), str(one.env_seed), str(one.policy_seed))
+    console = answer()
+    console.print(table)
+    part = f" (shard {shard} of {len(plan)})" if shard else ""
+    console.print(f"\n{len(episodes)} episodes{part} on {plan.suite} {plan.protocol}")
+    console.print(f"plan_hash {plan.plan_hash}", soft_wrap=True)

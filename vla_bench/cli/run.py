@@ -1,0 +1,165 @@
+"""`vla-bench run`: the plan of a suite against a policy, resumable by the same command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vla_bench.cli.options import (
+    AsJson,
+    Db,
+    PolicyName,
+    PolicyOptions,
+    PolicySeed,
+    Protocol,
+    Repeats,
+    ShardPart,
+    SuiteName,
+    Tasks,
+    Trials,
+    examples,
+    parse_options,
+    read_token,
+    typed_command,
+)
+from vla_bench.spec.settings import RepeatedPolicyErrors, Resize
+
+if TYPE_CHECKING:
+    from vla_bench.harness.config import RunConfig
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+SETTINGS, HOW, RESULTS, POLICY = (
+    "Evaluation settings (part of the eval hash)",
+    "How to run",
+    "Where results go",
+    "Which policy",
+)
+
+
+def _setting(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=SETTINGS, show_default=False)
+
+
+def _how(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=HOW)
+
+
+@app.command(
+    epilog=examples(
+        "vla-bench run --policy expert --suite toy_reach --trials 2",
+        "vla-bench run --policy http://127.0.0.1:8600 --suite metaworld_mt10",
+        "vla-bench run -p expert -o noise=0.1 -s metaworld_mt10 --protocol compact --dry-run",
+    )
+)
+def run(
+    ctx: typer.Context,
+    policy: PolicyName,
+    suite: SuiteName,
+    option: PolicyOptions = None,
+    token_env: Annotated[
+        str, typer.Option(help="Environment variable with the server's bearer token.", rich_help_panel=POLICY)
+    ] = "",
+    protocol: Protocol = "",
+    task: Tasks = None,
+    trials: Trials = None,
+    repeats: Repeats = 1,
+    seed: PolicySeed = 0,
+    shard: ShardPart = "",
+    replan_horizon: Annotated[
+        int | None, _setting("Actions kept of each chunk; the whole chunk where not given.")
+    ] = None,
+    resize: Annotated[Resize | None, _setting("How pictures come to the policy's size.")] = None,
+    crop: Annotated[float | None, _setting("Side of the centred crop, a fraction.")] = None,
+    jpeg_quality: Annotated[int | None, _setting("Pass pictures through JPEG of this quality; 0 for never.")] = None,
+    ensembling: Annotated[float | None, _setting("Weight of temporal ensembling; wants --replan-horizon 1.")] = None,
+    sticky_gripper: Annotated[int | None, _setting("Steps for which a changed gripper command is held.")] = None,
+    control_mode: Annotated[str | None, _setting("The suite's controller.")] = None,
+    clip_actions: Annotated[bool | None, _setting("Clip actions to the suite's bounds.", "--clip-actions")] = None,
+    repeated_policy_errors: Annotated[
+        RepeatedPolicyErrors | None, _setting("What a fault of the policy that repeats with the same seeds counts as.")
+    ] = None,
+    workers: Annotated[
+        int | None, _how("Simulators at a time; as many as cores where not given.", "--workers", "-w")
+    ] = None,
+    executor: Annotated[str, _how("How attempts are spread: local, inline.")] = "local",
+    max_attempts: Annotated[int, _how("Tries per lost episode.")] = 3,
+    server_wait: Annotated[float, _how("Seconds to wait for a server that went away.")] = 30.0,
+    act_timeout: Annotated[float, _how("Seconds that an answer may take.")] = 30.0,
+    first_act_timeout: Annotated[float, _how("Seconds that the first answer may take.")] = 300.0,
+    env_timeout: Annotated[float, _how("Seconds that a call of the simulator may take.")] = 30.0,
+    renderer: Annotated[str, _how("Render back end; the first one that works where empty.")] = "",
+    every_step_rendering: Annotated[
+        bool, _how("Render at every step: slower, equal results.", "--every-step-rendering")
+    ] = False,
+    yes: Annotated[bool, _how("Create the suite's environment where it is missing.", "--yes", "-y")] = False,
+    dry_run: Annotated[
+        bool, _how("Check everything that can be checked, say what would be run, run nothing.", "--dry-run")
+    ] = False,
+    name: Annotated[
+        str, typer.Option(help="Name of the run; made of policy and suite where empty.", rich_help_panel=RESULTS)
+    ] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew under a numbered name.", rich_help_panel=RESULTS)
+    ] = False,
+    db: Db = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run a policy through a suite and print how often it succeeds.
+
+    The same command goes on where it stopped. Exit code 3 says that episodes are missing: their score is not printed.
+    """
+    from vla_bench.harness.config import RunConfig
+    from vla_bench.policies.base import Deadlines
+
+    config = RunConfig(
+        policy=policy,
+        suite=suite,
+        policy_options=parse_options(option),
+        protocol=protocol,
+        tasks=tuple(task or ()),
+        trials=trials,
+        repeats=repeats,
+        shard=shard,
+        settings=_settings(ctx, seed),
+        name=name,
+        fresh=fresh,
+        db=db,
+        executor=executor,
+        workers=workers,
+        max_attempts=max_attempts,
+        deadlines=Deadlines(first_act_s=first_act_timeout, act_s=act_timeout),
+        env_call_s=env_timeout,
+        server_wait_s=server_wait,
+        token=read_token(token_env),
+        renderer=renderer,
+        lazy=not every_step_rendering,
+        command=typed_command(),
+    )
+    _prepare(config, create_env=yes)
+    _execute(config, dry_run=dry_run, as_json=as_json)
+
+
+def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
+    """The evaluation settings that were given, by name; those not given are left to the policy's file and the defaults."""
+    names = [field.name for field in fields(EvalSettings)]
+    given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
+    return given | {"policy_seed": seed}
+
+
+def _execute(config: RunConfig, *, dry_run: bool, as_json: bool) -> None:
+    from vla_bench.cli.display.console import answer, print_json
+    from vla_bench.cli.display.progress import progress_display
+    from vla_bench.cli.display.report import print_report
+    from vla_bench.harness.execute import execute_run
+
+    with progress_display() as listener:
+        summary = execute_run(config, listener=listener)
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        print_report(summary, answer())
+    raise typer.Exit(ExitCode.OK if summary.is_complete else ExitCode.INCOMPLETE)
