@@ -7,10 +7,13 @@ descriptor named on the command line: the port, or why there is none.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+import structlog
 
 from vla_bench.policies.http.server import serve
 from vla_bench.policies.load import load_policy
@@ -21,6 +24,8 @@ __all__ = ["main"]
 
 def main(ready_fd: int) -> int:
     """Serve the ordered policy over HTTP on a free loopback port until SIGTERM; returns the exit status."""
+    # The parent shows the last line of this process where it dies: that is to be news.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     # The pipe's end belongs to this process alone: what a policy starts must not keep the parent waiting.
     os.set_inheritable(ready_fd, False)
     order = sys.stdin.buffer.read()

@@ -99,11 +99,13 @@ def _read(path: Path) -> tuple[str, dict[str, NDArray[np.float32]]]:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # NumPy answers other files with an array, a guess at a pickle or an EOFError.
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz")
         with np.load(path, allow_pickle=False) as archive:
             recorded = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        # numpy.load answers a plain .npy with an array, which has no `files`.
-        raise UsageError(f"policy 'replay' cannot read {path} as an .npz of actions: {error}") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"policy 'replay' cannot read the actions in {path}: {error}") from error
     for name, actions in recorded.items():
         if actions.dtype != np.float32 or actions.ndim != 2:
             raise UsageError(

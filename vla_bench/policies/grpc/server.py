@@ -1,46 +1,22 @@
-"""A policy behind gRPC: a thin layer of methods over `PolicyHost`, on the same event loop as its batching."""
+"""Serve a policy over gRPC: in this process until a signal (`serve`), or in a thread (`BackgroundServer`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import structlog
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
 
 from vla_bench.policies.base import Policy
-from vla_bench.policies.codec import (
-    MAX_BYTES,
-    Form,
-    Opening,
-    Receipt,
-    decode_observation,
-    decode_reset,
-    encode_chunk,
-    encode_error,
-    encode_info,
-    encode_opening,
-    encode_receipt,
-)
-from vla_bench.policies.grpc.wire import SERVICE, SESSION_KEY, TOKEN_KEY, import_grpc, limits, status_name
+from vla_bench.policies.codec import MAX_BYTES
+from vla_bench.policies.grpc.service import PolicyService
+from vla_bench.policies.grpc.wire import import_grpc
 from vla_bench.policies.host import PolicyHost
-from vla_bench.spec.errors import BadRequest, MessageTooLarge, PolicyError, Unauthorized, UsageError
-from vla_bench.spec.messages import Identity
 
-if TYPE_CHECKING:
-    import grpc.aio
-
-__all__ = ["PolicyService", "serve"]
-
-_GRACE_S: Final = 1.0
-
-Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Answerer: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
-
-log = structlog.get_logger(__name__)
+__all__ = ["BackgroundServer", "serve"]
 
 
 def serve(
@@ -49,39 +25,34 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
+    max_wait_s: float = 0.010,
+    session_expiry_s: float = 1800.0,
     max_bytes: int = MAX_BYTES,
     on_ready: Callable[[int], None] | None = None,
-    **host_options: Any,
 ) -> None:
-    """Serve a policy until SIGINT or SIGTERM; blocks. In a thread other than the main one, until the process ends.
+    """Serve until SIGTERM or SIGINT, then close all sessions and return. Belongs in a process's main thread.
 
     Args:
-        policy: to serve.
-        host: address to listen at; the loopback interface by default.
+        policy: called from one thread of its own.
+        host: address to listen on; others than loopback want a token.
         port: 0 takes a free one.
-        token: what clients must show; None lets everybody in.
-        max_bytes: limit of one message.
-        on_ready: called with the port once it listens.
-        host_options: of `PolicyHost`: `max_wait_s`, `session_expiry_s`, `max_sessions`.
+        token: what clients must show as `authorization: Bearer TOKEN`; None lets everybody in.
+        max_wait_s: the longest wait of a batch for sessions that have not asked, seconds.
+        session_expiry_s: a session without a request for so long is closed, seconds.
+        max_bytes: the longest message.
+        on_ready: told the port once the server answers.
 
     Raises:
         MissingExtra: gRPC is not installed.
-        UsageError: the address cannot be bound.
+        UsageError: the address cannot be listened on.
         PolicyRaised, BadReply: from the policy's `info`.
     """
     import_grpc()
-    asyncio.run(_serve(PolicyHost(policy, **host_options), host, port, token, max_bytes, on_ready))
+    policy_host = PolicyHost(policy, max_wait_s=max_wait_s, session_expiry_s=session_expiry_s)
+    asyncio.run(_serve(PolicyService(policy_host, token=token, max_bytes=max_bytes), host, port, on_ready))
 
 
-async def _serve(
-    policy_host: PolicyHost,
-    host: str,
-    port: int,
-    token: str | None,
-    max_bytes: int,
-    on_ready: Callable[[int], None] | None,
-) -> None:
-    service = PolicyService(policy_host, token=token, max_bytes=max_bytes)
+async def _serve(service: PolicyService, host: str, port: int, on_ready: Callable[[int], None] | None) -> None:
     try:
         with _until_signal() as stopped:
             bound = await service.start(host, port)
@@ -94,120 +65,60 @@ async def _serve(
 
 @contextlib.contextmanager
 def _until_signal() -> Iterator[asyncio.Event]:
-    loop, stopped, installed = asyncio.get_running_loop(), asyncio.Event(), []
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the main thread may take signals; elsewhere whoever started the thread stops the process.
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, stopped.set)
-            installed.append(number)
+        loop.add_signal_handler(number, stopped.set)
     try:
         yield stopped
     finally:
-        for number in installed:
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
 
-class PolicyService:
-    """The gRPC server of one host. All methods belong to one event loop."""
+class BackgroundServer:
+    """A real server in a thread of this process, for tests and notebooks; use it in a `with` statement.
 
-    def __init__(self, host: PolicyHost, *, token: str | None = None, max_bytes: int = MAX_BYTES) -> None:
-        """Prepare; `start` listens."""
-        self._host, self._max_bytes = host, max_bytes
-        self._secret = f"Bearer {token}".encode() if token else None
-        self._grpc = import_grpc()
-        self._server: Any = None
+    Attributes:
+        host: the sessions and counters behind it.
+        port: where it listens, on the loopback interface.
+        url: `grpc://127.0.0.1:PORT`.
+    """
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen and return the port.
+    def __init__(
+        self, policy: Policy, *, port: int = 0, token: str | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
+        """Start it; returns once it answers. The arguments are those of `serve`.
 
         Raises:
-            UsageError: the address cannot be bound.
+            MissingExtra, UsageError, PolicyRaised, BadReply: as `serve`.
         """
-        grpc = self._grpc
-        # Without the last option two servers could share a port and answer in turns.
-        server = grpc.aio.server(options=[*limits(self._max_bytes), ("grpc.so_reuseport", 0)])
-        guarded: dict[str, Answerer] = {
-            "Info": self._info,
-            "Open": self._open,
-            "Reset": self._reset,
-            "Act": self._act,
-            "Close": self._close,
-        }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(self._guard(answer)) for name, answer in guarded.items()
-        } | {"Health": grpc.unary_unary_rpc_method_handler(self._health)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        import_grpc()
+        self.host = PolicyHost(policy)
+        self._service = PolicyService(self.host, token=token, max_bytes=max_bytes)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="policy-server-grpc", daemon=True)
+        self._thread.start()
         try:
-            bound = int(server.add_insecure_port(address))
-        except RuntimeError as error:
-            raise UsageError(f"cannot listen at {address}: is the port in use? {error}") from error
-        await server.start()
-        self._server = server
-        log.info("policy_server_listening", transport="grpc", host=host, port=bound, server=self._host.server_id)
-        return bound
+            starting = asyncio.run_coroutine_threadsafe(self._service.start(port=port), self._loop)
+            self.port: int = starting.result()
+        except BaseException:
+            self.stop()
+            raise
+        self.url = f"grpc://127.0.0.1:{self.port}"
 
-    async def stop(self) -> None:
-        """Answer no more and free the policy's thread; safe to call twice."""
-        server, self._server = self._server, None
-        if server is not None:
-            await server.stop(_GRACE_S)
-        await self._host.stop()
+    def stop(self) -> None:
+        """Close all sessions and sockets; safe to call twice."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._service.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
-    def _guard(self, answer: Answerer) -> Answerer:
-        """Check the token, and turn a `PolicyError` into a status."""
+    def __enter__(self) -> Self:
+        return self
 
-        async def guarded(request: bytes, context: Context) -> bytes:
-            try:
-                self._check_token(context)
-                reply = await answer(request, context)
-                if len(reply) > self._max_bytes:
-                    raise MessageTooLarge(f"the answer has {len(reply)} bytes, the limit is {self._max_bytes}")
-                return reply
-            except PolicyError as error:
-                code = self._grpc.StatusCode[status_name(error)]
-                await context.abort(code, encode_error(error, Form.JSON).decode())
-
-        return guarded
-
-    def _check_token(self, context: Context) -> None:
-        shown = _metadata(context, TOKEN_KEY)
-        if self._secret is not None and not hmac.compare_digest(shown.encode(), self._secret):
-            raise Unauthorized("the policy server wants another token: send the one that it was started with")
-
-    async def _info(self, request: bytes, context: Context) -> bytes:
-        return encode_info(self._host.info, self._host.server_id)
-
-    async def _open(self, request: bytes, context: Context) -> bytes:
-        return encode_opening(Opening(await self._host.open(), self._host.digest, self._host.server_id))
-
-    async def _reset(self, request: bytes, context: Context) -> bytes:
-        session = _session(context)
-        episode, request_id = decode_reset(request)
-        await self._host.reset(session, episode)
-        identity = Identity(session, episode.episode, episode.attempt, episode.stage, 0, request_id)
-        return encode_receipt(Receipt(identity, self._host.server_id))
-
-    async def _act(self, request: bytes, context: Context) -> bytes:
-        return encode_chunk(await self._host.act(decode_observation(request)))
-
-    async def _close(self, request: bytes, context: Context) -> bytes:
-        await self._host.close(_session(context))
-        return b""
-
-    async def _health(self, request: bytes, context: Context) -> bytes:
-        return b""
-
-
-def _session(context: Context) -> str:
-    session = _metadata(context, SESSION_KEY)
-    if not session:
-        raise BadRequest(f"the call names no session: metadata {SESSION_KEY} is missing")
-    return session
-
-
-def _metadata(context: Context, key: str) -> str:
-    for name, value in context.invocation_metadata() or ():
-        if name == key:
-            return value if isinstance(value, str) else value.decode(errors="replace")
-    return ""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

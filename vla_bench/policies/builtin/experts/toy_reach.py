@@ -12,7 +12,7 @@ from vla_bench.policies.builtin.expert import Controller
 
 __all__ = ["controller"]
 
-_UNIT_M: Final = 0.05
+_UNIT_M: Final = 0.02
 """What one unit of the suite's action moves the hand, metres; its largest step, too."""
 
 
@@ -22,6 +22,6 @@ def controller(task_id: str) -> Controller:
 
 
 def _towards_goal(privileged: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-    """The step from `hand` to `goal` (float64 `[3]`, metres), no entry longer than one unit: float32 `[4]`, gripper 0."""
+    """The step from `hand` to `goal` (float64 `[3]`, metres), at most one unit per entry: float32 `[4]`, gripper 0."""
     step = (privileged["goal"] - privileged["hand"]) / _UNIT_M
     return np.append(np.clip(step, -1.0, 1.0), 0.0).astype(np.float32)
