@@ -19,6 +19,7 @@ from vla_bench.policies.base import Policy
 from vla_bench.policies.codec import MAX_BYTES
 from vla_bench.policies.host import PolicyHost
 from vla_bench.policies.http.app import PolicyApp
+from vla_bench.policies.memory import keep_freed_memory
 from vla_bench.spec.errors import UsageError
 
 __all__ = ["BackgroundServer", "serve"]
@@ -57,6 +58,7 @@ def serve(
         UsageError: the address cannot be listened on.
         PolicyRaised, BadReply: from the policy's `info`.
     """
+    keep_freed_memory()
     with contextlib.closing(_listen(host, port)) as listener:
         _warn_if_open(host, token)
         policy_host = PolicyHost(policy, max_wait_s=max_wait_s, session_expiry_s=session_expiry_s)

@@ -145,7 +145,7 @@ class DeadlineStream(httpcore2.NetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """What HTTPcore asks: a connection readable between two exchanges has ended, or carries what nobody asked for."""
+        """What HTTPcore asks: a connection readable between two exchanges has ended or carries something unasked."""
         if info == "is_readable":
             return self._has_surplus or _is_readable(self._socket)
         if info == "ssl_object" and isinstance(self._socket, ssl.SSLSocket):
