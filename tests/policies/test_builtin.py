@@ -132,6 +132,13 @@ def test_noise_degrades_the_expert_reproducibly_and_stays_inside_the_bounds() ->
     assert 0.2 < np.std(np.asarray(noisy)[:, 0, 3]) < 0.8
 
 
+def test_the_expert_can_ask_for_pictures_that_it_does_not_need() -> None:
+    assert [camera.name for camera in ExpertPolicy(cameras=["front", "wrist"]).info().cameras] == ["front", "wrist"]
+    assert ExpertPolicy().info().cameras == ()
+    with pytest.raises(UsageError, match=r"a list of names.*'front'"):
+        ExpertPolicy(cameras="front")
+
+
 def test_the_expert_holds_its_one_action_over_a_chunk() -> None:
     (actions,) = ask(ExpertPolicy(chunk=4, noise=0.3), episode(), privileged=PRIVILEGED)
     assert actions.shape == (4, 4)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_bench.policies.builtin.sessions import BATCH_LIMIT, Sessions, count_option, size_option
-from vla_bench.spec.errors import UnknownSuite
-from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Observation, PolicyInfo, PolicyKind
+from vla_bench.spec.errors import UnknownSuite, UsageError
+from vla_bench.spec.messages import ActionChunk, CameraRequest, EpisodeInfo, Observation, PolicyInfo, PolicyKind
 from vla_bench.spec.names import normalise_name
 from vla_bench.spec.plugins import EXPERTS, load_plugin, plugin_names
 
@@ -40,7 +40,7 @@ class ExpertPolicy:
     Actions are clipped to the suite's bounds: controllers compute targets and count on it.
     """
 
-    def __init__(self, noise: float = 0.0, chunk: int = 1) -> None:
+    def __init__(self, noise: float = 0.0, chunk: int = 1, cameras: Sequence[str] = ()) -> None:
         """Prepare.
 
         Args:
@@ -49,12 +49,17 @@ class ExpertPolicy:
             chunk: how often the one action of a query is repeated. A scripted controller closes the loop at every step,
                 so anything above 1 holds old actions, usually solves less, and is for measuring and showing what lazy
                 rendering saves, not for scores.
+            cameras: names of cameras whose pictures are drawn and sent, at the suite's size, and not looked at: for
+                showing and measuring what a policy with eyes costs.
 
         Raises:
             UsageError: an option is out of range.
         """
         self._noise = size_option("expert", "noise", noise)
+        if not isinstance(cameras, (list, tuple)) or not all(isinstance(name, str) for name in cameras):
+            raise UsageError(f"policy 'expert': option cameras is a list of names ([front]), not {cameras!r}")
         self._chunk = count_option("expert", "chunk", chunk)
+        self._cameras = tuple(CameraRequest(name=name) for name in cameras)
         self._sessions: Sessions[_Session] = Sessions()
 
     def info(self) -> PolicyInfo:
@@ -63,6 +68,7 @@ class ExpertPolicy:
             name="expert",
             version="1",
             kind=PolicyKind.ORACLE,
+            cameras=self._cameras,
             chunk_length=self._chunk,
             batch_limit=BATCH_LIMIT,
             options={"noise": self._noise, "chunk": self._chunk},
