@@ -41,7 +41,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("suites", UNDERSTAND, "List the suites with their protocols and tasks."),
     CommandEntry("policies", UNDERSTAND, "List the registered policies and their options."),
     CommandEntry("plan", UNDERSTAND, "Print the episodes that a run would make, and their hash."),
-    CommandEntry("runs", UNDERSTAND, "List the runs in the database."),
+    CommandEntry("runs", UNDERSTAND, "List the runs in the database, the newest first."),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
 )
 

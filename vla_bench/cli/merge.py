@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
-
-from vla_bench.cli.options import AsJson, Db, examples
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read. Each is an annotated type: name, panel and help."""
+"""Options that several commands share, each an annotated type, and how their values are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from vla_bench.spec.errors import UsageError
 
 __all__ = [
-    "AsJson", "Db", "OptionalSuite", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats", "ShardPart",
+    "AsJson", "Db", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats", "ShardPart",
     "SuiteName", "Tasks", "Traces", "Trials", "examples", "parse_options", "read_token", "typed_command",
 ]  # fmt: skip
 
@@ -43,17 +43,21 @@ ShardPart = Annotated[
 PolicyName = Annotated[
     str,
     typer.Option(
-        "--policy", "-p", metavar="NAME|URL|FILE.yaml|MODULE:CLASS",
-        help="A registered name (a server is started for it), a server's URL, a configuration file, or a class.",
+        "--policy", "-p", metavar="POLICY",
+        help="A registered name (a server is started for it), a server's URL, a YAML file, or module:Class.",
         rich_help_panel=POLICY,
     ),
 ]  # fmt: skip
 PolicyOptions = Annotated[
     list[str] | None,
     typer.Option(
-        "--option", "-o", metavar="KEY=VALUE", help="Option of a named policy, a YAML value; repeatable.", rich_help_panel=POLICY
+        "--option",
+        "-o",
+        metavar="KEY=VALUE",
+        help="Option of a policy, a YAML value; repeatable.",
+        rich_help_panel=POLICY,
     ),
-]  # fmt: skip
+]
 Db = Annotated[
     str,
     typer.Option("--db", metavar="URL", help="Database; your own SQLite file where empty.", rich_help_panel=RESULTS),

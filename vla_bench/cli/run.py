@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +24,8 @@ from vla_bench.cli.options import (
     read_token,
     typed_command,
 )
-from vla_bench.spec.settings import RepeatedPolicyErrors, Resize
+from vla_bench.spec.outcomes import ExitCode
+from vla_bench.spec.settings import EvalSettings, RepeatedPolicyErrors, Resize
 
 if TYPE_CHECKING:
     from vla_bench.harness.config import RunConfig
@@ -144,7 +146,7 @@ def run(
 
 
 def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
-    """The evaluation settings that were given, by name; those not given are left to the policy's file and the defaults."""
+    """The settings that were given, by name; those not given are left to the policy's file and the defaults."""
     names = [field.name for field in fields(EvalSettings)]
     given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
     return given | {"policy_seed": seed}

@@ -1,18 +1,19 @@
-"""The shapes of `--json`: one model per command, stable within a major version. Fields are added, never renamed.
+"""The shapes of `--json`: a model per command, stable within a major version. Fields are added, never renamed.
 
-`json_schemas()` exports them for the docs; tests check what commands print against them. `show` prints the form that
-`RunSummary.to_dict()` gives, and `runs` a list of its head.
+`json_schemas()` exports them for the docs; tests check what commands print against them. `run` and `show` print what
+`RunSummary.to_dict()` gives, `runs` a list of it without tasks and groups.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel", "PolicyModel",
-    "PolicyOptionModel", "SuiteModel", "SuitesModel", "TaskModel", "json_schemas",
+    "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel",
+    "PolicyModel", "PolicyOptionModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel", "TaskModel",
+    "json_schemas",
 ]  # fmt: skip
 
 
@@ -31,9 +32,9 @@ class TaskModel(_Model):
 
 
 class SuiteModel(_Model):
-    """One suite under its default protocol.
+    """One suite under one protocol.
 
-    `install` is the line that makes it runnable, empty where it runs already; `image_size` is `HEIGHTxWIDTH` per camera.
+    `cameras` maps names to `HEIGHTxWIDTH`; `install` is the line that makes it runnable, empty where it runs already.
     """
 
     name: str
@@ -110,6 +111,118 @@ class PlanModel(_Model):
     episodes: list[EpisodeModel]
 
 
+class IntervalModel(_Model):
+    """An interval of a success rate, 95 %, `0 <= low <= high <= 1`."""
+
+    low: float
+    high: float
+    method: str
+
+
+class ClusterIntervalModel(IntervalModel):
+    """One for tasks like these: clustered by task; `is_rough` with fewer than 20 clusters."""
+
+    n_clusters: int
+    is_rough: bool
+
+
+class _PartModel(_Model):
+    n_planned: int
+    n_judged: int
+    n_success: int
+    rate: float | None
+    interval: IntervalModel | None
+    bounds: tuple[float, float] | None
+
+
+class TaskResultModel(_PartModel):
+    """One task of a run. `rate` and `interval` are null unless every planned episode is judged; then `bounds` are."""
+
+    task: str
+    n_lost: int
+
+
+class GroupResultModel(_PartModel):
+    """The tasks that share the value of a tag; `rate` is the mean of their rates."""
+
+    value: str
+    n_tasks: int
+
+
+class GroupMeanModel(_Model):
+    """The mean over the groups of a tag."""
+
+    rate: float | None
+    interval: IntervalModel | None
+
+
+class LatencyModel(_Model):
+    """Where the wall time of all attempts went; null where nothing was measured. Shares add up to 1."""
+
+    n_queries: int
+    policy_p50_ms: float | None
+    policy_p95_ms: float | None
+    policy_max_ms: float | None
+    env_mean_ms: float | None
+    wall_s: float
+    policy_share: float | None
+    env_share: float | None
+    harness_share: float | None
+
+
+class RunModel(_Model):
+    """`vla-bench run --json` and `vla-bench show --json`.
+
+    `rate` is null unless every planned episode is judged; then `bounds` say where it can lie. `lost_by_kind` adds up to
+    `n_lost`, `not_run` included. Oracles are never ranked.
+    """
+
+    schema_name: str = Field(alias="schema")
+    name: str
+    suite: str
+    protocol: str
+    command: str
+    policy: str
+    policy_version: str
+    policy_kind: str
+    plan_hash: str
+    eval_hash: str
+    policy_digest: str
+    suite_digest: str
+    settings: dict[str, Any]
+    n_planned: int
+    n_judged: int
+    n_success: int
+    n_lost: int
+    not_run: int
+    lost_by_kind: dict[str, int]
+    n_repeats: int
+    coverage: float | None
+    is_complete: bool
+    is_oracle: bool
+    score_line: str
+    rate: float | None
+    these_tasks: IntervalModel | None
+    tasks_like_these: ClusterIntervalModel | None
+    bounds: tuple[float, float] | None
+    per_task: list[TaskResultModel]
+    groups: dict[str, list[GroupResultModel]]
+    group_means: dict[str, GroupMeanModel]
+    latencies: LatencyModel
+    n_clipped: int
+    flags: dict[str, int]
+    n_attempts: int
+    shards: list[str]
+    started_at: str
+    finished_at: str
+
+
+class RunsModel(_Model):
+    """`vla-bench runs --json`, the newest first; `per_task`, `groups` and `group_means` are empty here."""
+
+    runs: list[RunModel]
+
+
 class CheckModel(_Model):
     """One line of `doctor`: `status` is `ok`, `note` or `blocker`; `fix` is the line to type, empty where none is."""
 
@@ -148,6 +261,9 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "suites": SuitesModel,
         "policies": PoliciesModel,
         "plan": PlanModel,
+        "run": RunModel,
+        "runs": RunsModel,
+        "show": RunModel,
         "doctor": DoctorModel,
         "env list": EnvListModel,
     }

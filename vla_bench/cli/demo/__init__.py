@@ -1,4 +1,4 @@
-"""`vla-bench demo`: a story of three minutes, told by real episodes. The acts are in `story`, the kill in `saboteur`."""
+"""`vla-bench demo`: a story of three minutes, told by real episodes. The acts are in `story`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vla_bench.cli.options import Db, examples
+from vla_bench.spec.outcomes import ExitCode
 
 __all__ = ["app"]
 
@@ -24,9 +25,16 @@ def demo(
 ) -> None:
     """Tell in three minutes what vla-bench does, on real episodes.
 
-    A scripted expert drives Meta-World through a real policy server; the server is killed on purpose and nothing is lost;
-    then a clumsy twin of the expert runs the same plan. Everything is stored, and ends with the commands to type next.
+    A scripted expert drives Meta-World through a real policy server; the server is killed on purpose and nothing is
+    lost; then a clumsy twin of the expert runs the same plan. It ends with the commands to type next.
     """
-    from vla_bench.cli.demo.story import tell_story
+    from vla_bench.cli.demo.story import Stage, tell_story
 
-    tell_story(db=db, workers=workers, record=record)
+    if record is None:
+        runs = tell_story(Stage(db=db, workers=workers))
+    else:
+        from vla_bench.cli.demo.record import record_story
+
+        runs = record_story(record, db=db, workers=workers)
+    if not all(run.is_complete for run in runs):
+        raise typer.Exit(ExitCode.INCOMPLETE)

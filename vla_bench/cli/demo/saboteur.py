@@ -30,9 +30,11 @@ class Saboteur(Listener):
         self._timer: threading.Timer | None = None
 
     def attempt_finished(self, episode: Episode, attempt: AttemptResult, *, is_final: bool) -> None:
+        """Notice that the kill was noticed."""
         self._has_hit = self._has_hit or not attempt.outcome.is_judged
 
     def episode_finished(self, result: EpisodeResult) -> None:
+        """Count, and strike where it is time."""
         self._n_ended += 1
         if self._n_ended >= self._after and not self._has_hit:
             self.stop()

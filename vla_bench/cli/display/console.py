@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.theme import Theme
 
-__all__ = ["answer", "is_interactive", "print_json", "story"]
+__all__ = ["Transcript", "answer", "is_interactive", "keep_transcript", "print_json", "story"]
 
 THEME = Theme(
     {
@@ -28,7 +28,25 @@ PIPE_WIDTH = 110
 """Columns where there is no terminal to ask: wide enough for every table of ours."""
 
 
+Transcript = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+"""Calls of a console: method, arguments, keywords."""
+
+_transcript: Transcript | None = None
+
+
+def keep_transcript() -> Transcript:
+    """Keep what is printed to both consoles from now on, in a list that grows."""
+    global _transcript
+    _transcript = []
+    return _transcript
+
+
 class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        if _transcript is not None:
+            _transcript.append(("print", objects, options))
+        super().print(*objects, **options)
+
     def on_broken_pipe(self) -> None:
         # The reader has left (`| head`): say no more, but end with the command's own exit code.
         self.quiet = True

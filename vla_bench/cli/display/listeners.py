@@ -22,29 +22,36 @@ class Listeners(Listener):
         self._members = members
 
     def run_started(self, started: RunStarted) -> None:
+        """Pass it on."""
         for member in self._members:
             member.run_started(started)
 
     def attempt_finished(self, episode: Episode, attempt: AttemptResult, *, is_final: bool) -> None:
+        """Pass it on."""
         for member in self._members:
             member.attempt_finished(episode, attempt, is_final=is_final)
 
     def episode_finished(self, result: EpisodeResult) -> None:
+        """Pass it on."""
         for member in self._members:
             member.episode_finished(result)
 
     def waiting_for_server(self, wait: ServerWait) -> None:
+        """Pass it on."""
         for member in self._members:
             member.waiting_for_server(wait)
 
     def server_back(self) -> None:
+        """Pass it on."""
         for member in self._members:
             member.server_back()
 
     def run_stopped(self, error: VlaBenchError) -> None:
+        """Pass it on."""
         for member in self._members:
             member.run_stopped(error)
 
     def run_finished(self, summary: RunSummary) -> None:
+        """Pass it on."""
         for member in self._members:
             member.run_finished(summary)

@@ -60,6 +60,7 @@ class Progress(Listener):
         """Draw the running state."""
 
     def run_started(self, started: RunStarted) -> None:
+        """Say what is run, under which name, and where it goes on."""
         self.tally = Tally.of(started)
         suite, policy = started.suite, started.policy
         oracle = " (oracle)" if policy.kind is PolicyKind.ORACLE else ""
@@ -75,6 +76,7 @@ class Progress(Listener):
             self.say(f"going on: {started.n_judged} of {started.n_planned} judged before, {started.n_to_run} to run")
 
     def attempt_finished(self, episode: Episode, attempt: AttemptResult, *, is_final: bool) -> None:
+        """Tell a lost attempt and what is done about it."""
         self.tally.add_attempt(attempt, is_final=is_final)
         if not attempt.outcome.is_judged:
             after = "lost for good: the run stays incomplete" if is_final else "it is run again with the same seeds"
@@ -87,10 +89,12 @@ class Progress(Listener):
         self.refresh()
 
     def episode_finished(self, result: EpisodeResult) -> None:
+        """Count it."""
         self.tally.add_episode(result)
         self.refresh()
 
     def waiting_for_server(self, wait: ServerWait) -> None:
+        """Tell that no episode is started, and until when."""
         if wait.is_restarting:
             self.tally.waiting = "starting a new policy server"
         else:
@@ -99,16 +103,19 @@ class Progress(Listener):
         self.refresh()
 
     def server_back(self) -> None:
+        """Tell that the run goes on."""
         self.tally.waiting = ""
         self.say("[good]the policy server answers again[/]")
         self.refresh()
 
     def run_stopped(self, error: VlaBenchError) -> None:
+        """Tell why the run ends before its plan."""
         self.tally.waiting = ""
         self.stop()
         self.say(f"[bad]stopped[/]: {escape(str(error))}")
 
     def run_finished(self, summary: RunSummary) -> None:
+        """Clear the running state; the result is the answer, on stdout."""
         self.stop()
 
     def say(self, line: str) -> None:
@@ -124,6 +131,7 @@ class PlainProgress(Progress):
         self._said_at_s = monotonic()
 
     def refresh(self) -> None:
+        """Print the running state where the last line is old, or the last episode has ended."""
         is_last = self.tally.n_ended == self.tally.n_to_run
         if is_last or monotonic() - self._said_at_s >= PLAIN_EVERY_S:
             self._said_at_s = monotonic()
@@ -144,12 +152,14 @@ class LiveProgress(Progress):
         self._live: Live | None = None
 
     def run_started(self, started: RunStarted) -> None:
+        """Begin to draw."""
         super().run_started(started)
         if started.n_to_run:
             self._live = Live(console=story(), get_renderable=self.render, refresh_per_second=4, transient=True)
             self._live.start()
 
     def stop(self) -> None:
+        """Remove what is drawn."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -30,7 +30,7 @@ def print_report(summary: RunSummary, console: Console) -> None:
 
 
 def print_score(summary: RunSummary, console: Console) -> None:
-    """Print the head: what ran, the score line, and the rate with its intervals, or bounds where episodes are missing."""
+    """Print the head: what ran, the score line, the rate with its intervals, or bounds where episodes are missing."""
     oracle = "   [note]oracle: never ranked[/]" if summary.is_oracle else ""
     console.print(f"[name]{escape(summary.name)}[/]{oracle}")
     console.print(
@@ -101,8 +101,8 @@ def _details(summary: RunSummary) -> dict[str, str]:
     times = summary.latencies
     shares = {"policy": times.policy_share, "simulator": times.env_share, "harness": times.harness_share}
     policy_times = (
-        f"median {number(times.policy_p50_ms)}, 95 % {number(times.policy_p95_ms)}, max {number(times.policy_max_ms, 1, 'ms')} "
-        f"over {times.n_queries} answers"
+        f"median {number(times.policy_p50_ms)}, 95 % {number(times.policy_p95_ms)}, "
+        f"max {number(times.policy_max_ms, 1, 'ms')} over {times.n_queries} answers"
     )
     where = ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share is not None)
     return {

@@ -14,9 +14,14 @@ class Bounds(Protocol):
     """An interval of a rate, `0 <= low <= high <= 1`."""
 
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """The lower end."""
+        ...
+
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """The upper end."""
+        ...
 
 
 def percent(rate: float | None) -> str:

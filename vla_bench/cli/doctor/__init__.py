@@ -32,16 +32,16 @@ def doctor(
     Exit code 1 where something is missing that every run needs; what only some suites need is a note.
     """
     from vla_bench.cli.display.console import print_json
-    from vla_bench.cli.doctor import checks
+    from vla_bench.cli.doctor import checks, rooms
     from vla_bench.cli.schemas import CheckModel, DoctorModel
 
     found = [
         *checks.check_python(),
         *checks.check_packages(),
         *checks.check_devices(),
-        *checks.check_database(db),
-        *checks.check_renderers(),
-        *checks.check_suites(),
+        *rooms.check_database(db),
+        *rooms.check_renderers(),
+        *rooms.check_suites(),
         *checks.check_extras(),
     ]
     if self_test:

@@ -1,4 +1,4 @@
-"""What `doctor` looks at. Each function looks at one thing and returns its lines; none changes anything."""
+"""What `doctor` looks at outside of the other rooms: machine, packages, extras. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
 
-__all__ = ["Check", "check_database", "check_devices", "check_extras", "check_packages", "check_python", "check_renderers",
-           "check_suites"]  # fmt: skip
+__all__ = ["Check", "check_devices", "check_extras", "check_packages", "check_python"]
 
-MIN_FREE_MIB = 500
-"""Below this a long run fills the disk: a trace of 500 steps takes about 10 KiB, SQLite some KiB an episode."""
 EXTRAS = {
     "grpc": "policy servers over gRPC",
     "postgres": "results in PostgreSQL",
@@ -122,10 +118,3 @@ def _nvidia_names() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [re.sub(r" \(UUID.*", "", line) for line in told.splitlines() if line.startswith("GPU")]
-
-
-def free_mib(path: Path) -> float:
-    """Free space of the file system that holds `path`, or will hold it, MiB."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free / 2**20
