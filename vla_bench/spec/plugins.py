@@ -26,9 +26,9 @@ def _group(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
-def plugin_names(group: str) -> list[str]:
-    """The registered names of a group, sorted."""
-    return sorted(_group(group))
+def plugin_names(group: str, *, inside: str = "") -> list[str]:
+    """The registered names of a group, sorted; with `inside`, only those whose module lies in that package."""
+    return sorted(name for name, point in _group(group).items() if not inside or point.module.startswith(f"{inside}."))
 
 
 def load_plugin(group: str, name: str, unknown: type[UnknownName]) -> Any:

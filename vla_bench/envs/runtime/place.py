@@ -1,0 +1,82 @@
+"""Where a worker runs: which interpreter, which environment variables, which render back end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from vla_bench.envs.base import EnvOptions, Installation, SuiteFamily
+from vla_bench.spec.errors import SuiteNotInstalled
+
+__all__ = ["Place", "place_of", "rendering_of"]
+
+_DEFAULTS: Final[Mapping[str, str]] = {
+    # One worker is one core's work; and the number of threads decides the order, hence the bits, of BLAS's sums.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Simulators that go through sets of strings do so in the same order in every process.
+    "PYTHONHASHSEED": "0",
+}
+"""Set where the user has not set them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a worker runs.
+
+    Attributes:
+        interpreter: the Python that has the suite.
+        environment: all environment variables.
+        renderer: vendor, renderer and version of the render back end; empty where nothing is rendered.
+    """
+
+    interpreter: str
+    environment: Mapping[str, str]
+    renderer: Mapping[str, str]
+
+
+def place_of(family: SuiteFamily, options: EnvOptions) -> Place:
+    """Find the place for a family's env.
+
+    Raises:
+        SuiteNotInstalled: no interpreter has the suite.
+        NoRenderer: pictures are wanted and no render back end works.
+    """
+    interpreter = _interpreter(family)
+    environment = {**_DEFAULTS, **os.environ}
+    if interpreter != sys.executable:
+        # They point at this interpreter's packages, which are not for the suite's own.
+        for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+            environment.pop(variable, None)
+    variables, facts = rendering_of(family.installation, options)
+    return Place(interpreter=interpreter, environment={**environment, **variables}, renderer=facts)
+
+
+def _interpreter(family: SuiteFamily) -> str:
+    if family.installation == Installation():
+        return sys.executable
+    from vla_bench.envs.runtime.install import installation_status
+
+    status = installation_status(family)
+    if not status.is_ready or status.interpreter is None:
+        raise SuiteNotInstalled(f"{status.reason} {status.fix_line}")
+    return str(status.interpreter)
+
+
+def rendering_of(installation: Installation, options: EnvOptions) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Choose the render back end where pictures are wanted: environment variables that select it, facts about it.
+
+    Raises:
+        NoRenderer: none works.
+    """
+    if not (installation.renderer and options.cameras):
+        return {}, {}
+    # Probes start processes: only who wants pictures pays for them.
+    from vla_bench.envs.runtime.rendering import choose_renderer
+
+    renderer = choose_renderer(installation.renderer, options.renderer)
+    return renderer.env, renderer.facts
