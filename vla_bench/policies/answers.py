@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from vla_bench.policies.base import Policy
-from vla_bench.spec.errors import BadReply, PolicyError, PolicyRaised, StaleReply
+from vla_bench.spec.errors import ActionError, BadReply, PolicyError, PolicyRaised, StaleReply
 from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, Observation, PolicyInfo
 
 __all__ = ["Answer", "call_act", "call_close", "call_info", "call_reset"]
@@ -93,12 +93,12 @@ def _answer(asked: Identity, chunk: Any) -> Answer:
         actions = np.asarray(chunk.actions)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors that live on a device
         return BadReply(f"the policy's actions are no array: {error}")
-    if actions.dtype.kind not in "iuf":
-        return BadReply(f"the policy's actions are {actions.dtype}, not float32")
+    if actions.dtype.kind != "f":
+        return ActionError(f"the policy's actions are {actions.dtype}, not float32")
     if actions.ndim != 2:
-        return BadReply(f"the policy's actions have shape {list(actions.shape)}, not [k, A]")
-    # Numbers too large for float32 become infinities, which the harness judges. The copy keeps the answer as it is
-    # now where a policy returns the same buffer each time.
+        return ActionError(f"the policy's actions have shape {list(actions.shape)}, not [k, A]")
+    # Other floats are taken too, since NumPy makes float64 unasked; what is too large for float32 becomes infinite,
+    # which the harness judges. The copy keeps the answer where a policy returns the same buffer each time.
     with np.errstate(over="ignore"):
         return actions.astype(np.float32)
 

@@ -154,7 +154,7 @@ class PolicyHost:
         Raises:
             SessionLost: no such session.
             BadRequest: the identity does not follow the session's last reset, or its request id was used otherwise.
-            PolicyRaised, BadReply, StaleReply: from the policy's `act`.
+            PolicyRaised, BadReply, ActionError, StaleReply: from the policy's `act`.
         """
         self._check_running()
         identity = observation.identity

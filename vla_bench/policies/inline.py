@@ -85,7 +85,7 @@ class InlineSession:
 
         Raises:
             BadRequest: the identity does not follow the last reset, or its request id was used otherwise.
-            PolicyRaised, BadReply, StaleReply: from the policy's `act`.
+            PolicyRaised, BadReply, ActionError, StaleReply: from the policy's `act`.
             SessionLost: it is of another session, or this one has been closed.
         """
         began = perf_counter()

@@ -21,20 +21,18 @@ from vla_bench.policies.codec import (
     encode_reset,
 )
 from vla_bench.policies.http.transport import DeadlineTransport
-from vla_bench.policies.identity import check_reply, check_same_policy
+from vla_bench.policies.identity import check_opening, check_receipt, check_reply, check_same_policy
 from vla_bench.policies.sessions import new_id
 from vla_bench.spec.errors import (
     BadReply,
     MessageTooLarge,
-    PolicyChanged,
     PolicyError,
     PolicyTimeout,
     ServerUnreachable,
-    StaleReply,
     Unauthorized,
     UsageError,
 )
-from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, Observation, PolicyInfo
+from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Observation, PolicyInfo
 
 __all__ = ["HttpConnection", "HttpSession", "connect"]
 
@@ -51,7 +49,7 @@ def connect(
         url: `http://host:port`, or `https://…`; a path in front of the endpoints is kept.
         token: bearer token of the server.
         deadlines: of each call, whole.
-        max_bytes: the longest reply.
+        max_bytes: the longest message, in either direction.
 
     Raises:
         UsageError: the URL is none.
@@ -64,7 +62,7 @@ class _Line:
     """Requests to one server over one connection, one at a time."""
 
     def __init__(self, url: httpx2.URL, token: str | None, max_bytes: int) -> None:
-        self._name = str(url)
+        self._name, self._max_bytes = str(url), max_bytes
         self._transport = DeadlineTransport(url, max_bytes=max_bytes)
         headers = {"accept": Form.MSGPACK, "content-type": Form.MSGPACK, "accept-encoding": "identity"}
         if token:
@@ -76,6 +74,8 @@ class _Line:
 
     def exchange(self, method: str, path: str, timeout_s: float, body: bytes = b"") -> tuple[bytes, Form]:
         """Send a request; returns the body of a good reply and its form, else raises what the reply says."""
+        if len(body) > self._max_bytes:
+            raise MessageTooLarge(f"a request of {len(body)} bytes to {self._name}; the limit is {self._max_bytes}")
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = self._client.build_request(method, path).url
@@ -150,8 +150,8 @@ class HttpConnection:
             opening = decode_opening(*line.exchange("POST", "v1/sessions", self._deadlines.connect_s))
             if opening.digest != self._handshake.digest:
                 now = decode_info(*line.exchange("GET", "v1/policy", self._deadlines.connect_s))
-                check_same_policy(self.info, now.info, self.url)
-                raise PolicyChanged(f"another policy answers at {self.url}: its digest is not the one of the handshake")
+                check_same_policy(self.info, now.info, self.url)  # says which field differs
+            check_opening(self._handshake, opening, self.url)
             session = HttpSession(self, line, opening.session, opening.server)
         except BaseException:
             line.close()
@@ -201,11 +201,10 @@ class HttpSession:
             StaleReply: the reply belongs to another request, or comes from another server process.
             PolicyError: any other of its children but `ActionError`.
         """
-        asked = Identity(self._id, episode.episode, episode.attempt, episode.stage, 0, new_id())
+        request = new_id()
         try:
-            receipt = decode_receipt(*self._call("reset", encode_reset(episode, asked.request)))
-            if receipt.identity != asked or receipt.server != self._server:
-                raise StaleReply(f"the receipt of a reset is of {receipt.identity}, asked was {asked}")
+            receipt = decode_receipt(*self._call("reset", encode_reset(episode, request)))
+            check_receipt(self._id, episode, request, receipt, self._server)
         except BaseException as error:
             self._doubt(error)
             raise
