@@ -71,7 +71,7 @@ def call_act(policy: Policy, batch: Sequence[Observation]) -> list[Answer]:
     concerns its own row alone.
     """
     try:
-        returned = policy.act(batch)
+        returned: Any = policy.act(batch)
     except _RAISED as error:  # becomes a policy_error of the episodes in the batch
         reason: PolicyError = _raised("act", error)
         return [reason] * len(batch)

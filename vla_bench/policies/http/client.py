@@ -21,11 +21,12 @@ from vla_bench.policies.codec import (
     encode_reset,
 )
 from vla_bench.policies.http.transport import DeadlineTransport
-from vla_bench.policies.identity import check_opening, check_receipt, check_reply, check_same_policy
+from vla_bench.policies.identity import check_receipt, check_reply, check_same_policy
 from vla_bench.policies.sessions import new_id
 from vla_bench.spec.errors import (
     BadReply,
     MessageTooLarge,
+    PolicyChanged,
     PolicyError,
     PolicyTimeout,
     ServerUnreachable,
@@ -151,7 +152,7 @@ class HttpConnection:
             if opening.digest != self._handshake.digest:
                 now = decode_info(*line.exchange("GET", "v1/policy", self._deadlines.connect_s))
                 check_same_policy(self.info, now.info, self.url)  # says which field differs
-            check_opening(self._handshake, opening, self.url)
+                raise PolicyChanged(f"the digest of the policy at {self.url} is not the one of the handshake")
             session = HttpSession(self, line, opening.session, opening.server)
         except BaseException:
             line.close()
