@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from vla_bench.policies.codec import Handshake, Opening, Receipt
+from vla_bench.policies.codec import Receipt
 from vla_bench.spec.errors import PolicyChanged, StaleReply
 from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, PolicyInfo
 
-__all__ = ["check_opening", "check_receipt", "check_reply", "check_same_policy"]
+__all__ = ["check_receipt", "check_reply", "check_same_policy"]
 
 _WAY_OUT: Final = "Serve the first one again, or start a run of its own with --fresh"
 
@@ -41,19 +41,6 @@ def check_receipt(session: str, episode: EpisodeInfo, request: str, receipt: Rec
     """
     asked = Identity(session, episode.episode, episode.attempt, episode.stage, receipt.identity.step, request)
     _check(asked, receipt.identity, server, receipt.server)
-
-
-def check_opening(handshake: Handshake, opening: Opening, url: str) -> None:
-    """Refuse a session of a server that has become another policy since the handshake.
-
-    Raises:
-        PolicyChanged: the digests differ.
-    """
-    if opening.digest != handshake.digest:
-        raise PolicyChanged(
-            f"another policy answers at {url} than at the start ({handshake.info.name!r}, digest "
-            f"{handshake.digest[:12]}, now {opening.digest[:12]}). {_WAY_OUT}"
-        )
 
 
 def _check(asked: Identity, answered: Identity, server: str, answering: str) -> None:

@@ -37,6 +37,7 @@ __all__ = ["ChildServer"]
 
 _GRACE_S: Final = 3.0
 """How long a server may take to close its sockets after SIGTERM."""
+_DYING_S: Final = 0.5
 _GUARD: Final = ("/bin/sh", "-c", "read -r _; kill -s KILL 0")
 _TAIL_LINES: Final = 20
 _LINE_BYTES: Final = 4096
@@ -104,8 +105,10 @@ class ChildServer:
 
     def last_words(self) -> str:
         """How the process ended and the last line that it wrote, for an error message; empty while it lives."""
-        status = self._server.poll()
-        if status is None:
+        # A dying process closes its sockets a moment before it is seen to have ended.
+        try:
+            status = self._server.wait(_DYING_S)
+        except subprocess.TimeoutExpired:
             return ""
         self._reader.join(timeout=1.0)
         said = next((line for line in reversed(self._tail) if line.strip()), "")

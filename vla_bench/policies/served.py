@@ -67,6 +67,7 @@ class ServedPolicy:
         self._lock = threading.RLock()
         self._child: ChildServer | None = None
         self._connection: PolicyConnection | None = None
+        self._retired: list[PolicyConnection] = []
         self._is_closed = False
         self.generation = 0
         self._found = self._open()
@@ -127,12 +128,12 @@ class ServedPolicy:
         with self._lock:
             if self._is_closed or (generation is not None and generation != self.generation):
                 return
-            self._shut()
+            self._retire()
             found = self._open()
             try:
                 check_same_policy(self._found, found, self.url)
             except BaseException:
-                self._shut()
+                self._retire()
                 raise
             self.generation += 1
 
@@ -140,7 +141,15 @@ class ServedPolicy:
         """Close the connection and stop the child server; safe to call twice."""
         with self._lock:
             self._is_closed = True
-            self._shut()
+            connection, self._connection = self._connection, None
+            child, self._child = self._child, None
+            try:
+                for line in (connection, *self._retired):
+                    if line is not None:
+                        line.close()
+            finally:
+                if child is not None:
+                    child.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -157,16 +166,15 @@ class ServedPolicy:
         try:
             self._connection = connect_url(self.url, token=self.token, deadlines=self._deadlines)
         except BaseException:
-            self._shut()
+            self._retire()
             raise
         return self._connection.info
 
-    def _shut(self) -> None:
-        connection, self._connection = self._connection, None
+    def _retire(self) -> None:
+        """Stop the child server at once. Sessions of the old connection are still in the hands of other threads."""
+        if self._connection is not None:
+            self._retired.append(self._connection)
+            self._connection = None
         child, self._child = self._child, None
-        try:
-            if connection is not None:
-                connection.close()
-        finally:
-            if child is not None:
-                child.stop()
+        if child is not None:
+            child.stop(grace_s=0.0)

@@ -28,9 +28,16 @@ from vla_bench.policies.grpc.wire import (
     import_grpc,
     limits,
 )
-from vla_bench.policies.identity import check_opening, check_receipt, check_reply
+from vla_bench.policies.identity import check_receipt, check_reply, check_same_policy
 from vla_bench.policies.sessions import new_id
-from vla_bench.spec.errors import MessageTooLarge, PolicyError, PolicyTimeout, ServerUnreachable, UsageError
+from vla_bench.spec.errors import (
+    MessageTooLarge,
+    PolicyChanged,
+    PolicyError,
+    PolicyTimeout,
+    ServerUnreachable,
+    UsageError,
+)
 from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Observation, PolicyInfo
 
 __all__ = ["GrpcConnection", "GrpcSession", "connect"]
@@ -78,7 +85,8 @@ class GrpcConnection:
         self._metadata = ((TOKEN_KEY, f"Bearer {token}"),) if token else ()
         self._channel: Any = self._grpc.insecure_channel(address, [*limits(max_bytes), *_OPTIONS])
         self._methods = {name: self._channel.unary_unary(f"/{SERVICE}/{name}") for name in METHODS}
-        self._has_acted = self._has_reset = False
+        # Calls of this kind that have succeeded at this server process: the first one may take longer.
+        self._warm: set[tuple[str, str]] = set()
         try:
             self._handshake = decode_info(self.call("Info", b"", deadlines.connect_s))
         except BaseException:
@@ -98,7 +106,10 @@ class GrpcConnection:
             ServerUnreachable, PolicyTimeout, Unauthorized: see there.
         """
         opening = decode_opening(self.call("Open", b"", self.deadlines.connect_s))
-        check_opening(self._handshake, opening, self.url)
+        if opening.digest != self._handshake.digest:
+            now = decode_info(self.call("Info", b"", self.deadlines.connect_s))
+            check_same_policy(self.info, now.info, self.url)
+            raise PolicyChanged(f"another policy answers at {self.url}: its digest is not the one of the handshake")
         return GrpcSession(self, opening.session, opening.server)
 
     def close(self) -> None:
@@ -143,21 +154,14 @@ class GrpcConnection:
             return ServerUnreachable(f"the policy server at {self.url} cannot be reached: {details}")
         return error_of_status(name, f"{method} at {self.url}: {details}")
 
-    def act_deadline_s(self) -> float:
-        """How long an `act` may take: longer until one has been answered."""
-        return self.deadlines.act_s if self._has_acted else self.deadlines.first_act_s
+    def deadline_s(self, method: str, server: str) -> float:
+        """How long a call may take: longer until one of its kind has succeeded at this server process."""
+        deadlines = self.deadlines
+        return deadlines.act_s if (method, server) in self._warm else max(deadlines.first_act_s, deadlines.act_s)
 
-    def reset_deadline_s(self) -> float:
-        """How long a `reset` may take: longer until one has been answered."""
-        return self.deadlines.act_s if self._has_reset else self.deadlines.first_act_s
-
-    def note_act(self) -> None:
-        """An `act` has been answered."""
-        self._has_acted = True
-
-    def note_reset(self) -> None:
-        """A `reset` has been answered."""
-        self._has_reset = True
+    def trust(self, method: str, server: str) -> None:
+        """A call of this kind has succeeded."""
+        self._warm.add((method, server))
 
 
 class GrpcSession:
@@ -179,18 +183,21 @@ class GrpcSession:
         Raises:
             PolicyError: as `PolicySession.act`.
         """
-        line, request = self._connection, new_id()
-        reply = line.call("Reset", encode_reset(episode, request), line.reset_deadline_s(), self._id)
+        request = new_id()
+        reply = self._ask("Reset", encode_reset(episode, request))
         check_receipt(self._id, episode, request, decode_receipt(reply), self._server)
-        line.note_reset()
+        self._connection.trust("Reset", self._server)
 
     def act(self, observation: Observation) -> ActionChunk:
         """Ask once; see `PolicySession.act`."""
-        line = self._connection
-        chunk = decode_chunk(line.call("Act", encode_observation(observation), line.act_deadline_s()))
+        chunk = decode_chunk(self._ask("Act", encode_observation(observation)))
         check_reply(observation.identity, chunk, self._server)
-        line.note_act()
+        self._connection.trust("Act", self._server)
         return chunk
+
+    def _ask(self, method: str, request: bytes) -> bytes:
+        timeout_s = self._connection.deadline_s(method, self._server)
+        return self._connection.call(method, request, timeout_s, self._id)
 
     def close(self) -> None:
         """Tell the server to forget the session; never raises."""
