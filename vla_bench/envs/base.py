@@ -1,4 +1,4 @@
-"""The contract of a suite: `SuiteFamily` describes and builds, `SuiteEnv` simulates, `EnvHandle` is what a run talks to.
+"""The contract of a suite: `SuiteFamily` describes and builds, `SuiteEnv` simulates, a run talks to an `EnvHandle`.
 
 A suite's author writes one family and one `SuiteEnv` subclass (see `vla_bench/envs/toy_reach` for the smallest complete
 one) and proves it with `vla_bench.testing.check_suite`.
@@ -184,8 +184,8 @@ class StepOutcome:
 class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     """One suite's simulator behind the gymnasium interface.
 
-    Subclasses write the five underscored methods and `state_digest`; episodes, horizons, lazy rendering, checks of pictures
-    and gymnasium's own `reset` and `step` live here, once.
+    Subclasses write the five underscored methods and `state_digest`; episodes, horizons, lazy rendering, checks of
+    pictures and gymnasium's own `reset` and `step` live here, once.
 
     Determinism: `reset` with the same episode gives the same bits after any other episodes, in any process.
     """
@@ -209,7 +209,9 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         self.task = suite.task(task) if task else suite.tasks[0]
         by_name = {camera.name: camera for camera in suite.cameras}
         if unknown := [name for name in options.cameras if name not in by_name]:
-            raise UsageError(f"suite {suite.name!r} has no camera {unknown[0]!r}; it has: {', '.join(by_name) or 'none'}")
+            raise UsageError(
+                f"suite {suite.name!r} has no camera {unknown[0]!r}; it has: {', '.join(by_name) or 'none'}"
+            )
         if options.privileged and not suite.privileged:
             raise UsageError(f"suite {suite.name!r} gives no privileged state: oracle policies cannot run on it")
         self.cameras = tuple(by_name[name] for name in options.cameras)
@@ -219,16 +221,11 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         self._is_over = True
         action = suite.action
         self.action_space = gymnasium.spaces.Box(action.low, action.high, (action.n_entries,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict(
-            {
-                "state": gymnasium.spaces.Dict(
-                    {key: gymnasium.spaces.Box(-np.inf, np.inf, (n,), np.float32) for key, n in suite.state.items()}
-                ),
-                "images": gymnasium.spaces.Dict(
-                    {c.name: gymnasium.spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.cameras}
-                ),
-            }
-        )
+        state = {key: gymnasium.spaces.Box(-np.inf, np.inf, (n,), np.float32) for key, n in suite.state.items()}
+        images = {c.name: gymnasium.spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.cameras}
+        # Gymnasium's checker refuses empty dictionaries.
+        parts = {key: gymnasium.spaces.Dict(part) for key, part in (("state", state), ("images", images)) if part}
+        self.observation_space = gymnasium.spaces.Dict(parts)
 
     # What a suite's author writes.
 
@@ -360,7 +357,9 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         for camera in self.cameras:
             image = self._render(camera.name)
             if not image.any():
-                raise BlackPicture(f"camera {camera.name!r} is black all over at step {self.n_steps}: the GL context is lost")
+                raise BlackPicture(
+                    f"camera {camera.name!r} is black all over at step {self.n_steps}: the GL context is lost"
+                )
             images[camera.name] = image
         return images
 
@@ -369,22 +368,22 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Gymnasium's reset. `options={"episode": …}` decides; without one, the task's trial number `seed` (0 for None)."""
+        """Gymnasium's reset. `options={"episode": …}` decides; without, the task's trial number `seed` (0 for None)."""
         super().reset(seed=seed)
         episode = (options or {}).get("episode")
         if episode is None:
             trial = seed or 0
             episode = make_plan(self.suite, tasks=[self.task.id], n_trials=trial + 1).episodes[trial]
         state = self.start(episode)
-        return self._gym_observation(state), {"episode": episode.id, **state.facts}
+        return self._gym_observation(state.state, state.images), {"episode": episode.id, **state.facts}
 
     def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Gymnasium's step: terminated by the task's rule, truncated by the horizon; `info["success"]` is the rule's word."""
+        """Gymnasium's step: terminated by the task's rule, truncated by the horizon; `info["success"]` is that rule's."""
         if self._is_over:
             raise EnvRaised("step() was called before reset() or after the end of the episode")
         outcome = self._advance_one(np.asarray(action, np.float32))
         terminated = outcome.success or outcome.terminated
-        observation = {"state": dict(self._state()), "images": self._pictures()}
+        observation = self._gym_observation(self._state(), self._pictures())
         info = {"success": outcome.success, "stage": outcome.stage}
         return observation, outcome.reward, terminated, self._is_over and not terminated, info
 
@@ -392,5 +391,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         """The first opened camera: uint8 `[H, W, 3]`, upright RGB."""
         return self._render((self.cameras or self.suite.cameras)[0].name)
 
-    def _gym_observation(self, state: EnvState) -> dict[str, Any]:
-        return {"state": dict(state.state), "images": dict(state.images)}
+    def _gym_observation(
+        self, state: Mapping[str, NDArray[np.float32]], images: Mapping[str, NDArray[np.uint8]]
+    ) -> dict[str, Any]:
+        return {key: dict(part) for key, part in (("state", state), ("images", images)) if part}
