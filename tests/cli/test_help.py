@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Run
 from typer.main import get_command
 
+from tests.cli.conftest import Run
 from vla_bench.cli.main import COMMANDS, CommandEntry
 
 HEAVY = {"alembic", "fastapi", "gymnasium", "httpx2", "metaworld", "mujoco", "numpy", "scipy", "sqlalchemy", "uvicorn"}

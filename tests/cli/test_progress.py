@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
@@ -31,11 +30,11 @@ GONE = ServerUnreachable("connection refused [Errno 111]")
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()
     console = Console(file=stream, width=120, theme=THEME, highlight=False)
     monkeypatch.setattr(progress, "story", lambda: console)
-    yield stream
+    return stream
 
 
 def start(display: Progress, **changes: object) -> None:
@@ -108,7 +107,8 @@ def test_the_live_display_shows_bar_interval_speed_and_trouble() -> None:
     display.tally = display.tally.of(
         RunStarted(
             name="mine", suite=SUITE, plan=PLAN, settings=EvalSettings(), policy=PolicyInfo(name="p"), shard="",
-            n_planned=4, n_judged=1, n_success=1, n_to_run=3, n_workers=1, executor="local", is_resumed=True, database="",
+            n_planned=4, n_judged=1, n_success=1, n_to_run=3, n_workers=1, executor="local", is_resumed=True,
+            database="",
         )
     )  # fmt: skip
     display.tally.add_attempt(lost(0), is_final=False)

@@ -54,6 +54,10 @@ class _LazyCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         command = _load(self.name or "")
+        if not extra.get("resilient_parsing"):
+            from vla_bench.cli.display.logs import configure_logs
+
+            configure_logs()
         return command.make_context(info_name, args, parent=parent, **extra)
 
 
@@ -73,9 +77,6 @@ class _Commands(TyperGroup):
 def _load(name: str) -> Any:
     from importlib import import_module
 
-    from vla_bench.cli.display.logs import configure_logs
-
-    configure_logs()
     command = build_command(import_module(f"vla_bench.cli.{name}").app)
     for leaf in [command, *getattr(command, "commands", {}).values()]:
         if not hasattr(leaf, "commands"):

@@ -19,8 +19,28 @@ __all__ = [
 
 EPISODES, POLICY, RESULTS = "Which episodes", "Which policy", "Where results go"
 
+
+def _complete_suite(incomplete: str) -> list[str]:
+    from vla_bench.envs.registry import suite_names
+
+    return [name for name in suite_names() if name.startswith(incomplete)]
+
+
+def _complete_policy(incomplete: str) -> list[str]:
+    from vla_bench.spec.plugins import POLICIES, plugin_names
+
+    return [name for name in plugin_names(POLICIES) if name.startswith(incomplete)]
+
+
 SuiteName = Annotated[
-    str, typer.Option("--suite", "-s", help="Suite; see `vla-bench suites`.", rich_help_panel=EPISODES)
+    str,
+    typer.Option(
+        "--suite",
+        "-s",
+        help="Suite; see `vla-bench suites`.",
+        rich_help_panel=EPISODES,
+        autocompletion=_complete_suite,
+    ),
 ]
 Protocol = Annotated[
     str, typer.Option(help="Protocol of the suite; its default one where empty.", rich_help_panel=EPISODES)
@@ -43,11 +63,14 @@ ShardPart = Annotated[
 PolicyName = Annotated[
     str,
     typer.Option(
-        "--policy", "-p", metavar="POLICY",
+        "--policy",
+        "-p",
+        metavar="POLICY",
+        autocompletion=_complete_policy,
         help="A registered name (a server is started for it), a server's URL, a YAML file, or module:Class.",
         rich_help_panel=POLICY,
     ),
-]  # fmt: skip
+]
 PolicyOptions = Annotated[
     list[str] | None,
     typer.Option(

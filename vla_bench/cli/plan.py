@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from vla_bench.cli.options import AsJson, PolicySeed, Protocol, Repeats, ShardPart, SuiteName, Tasks, Trials, examples
-from vla_bench.spec.canonical import to_plain
-from vla_bench.spec.episode import Episode, Plan, Shard, make_plan
+
+if TYPE_CHECKING:
+    from vla_bench.spec.episode import Episode, Plan
 
 __all__ = ["app"]
 
@@ -15,7 +18,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     epilog=examples(
-        "vla-bench plan --suite toy_reach --trials 2", "vla-bench plan --suite metaworld_mt10 --task reach --json"
+        "vla-bench plan --suite toy_reach --trials 2", "vla-bench plan --suite metaworld_mt10 --task reach-v3 --json"
     )
 )
 def plan(
@@ -33,6 +36,7 @@ def plan(
     Runs on plans of equal hash can be compared episode by episode.
     """
     from vla_bench.envs.registry import find_suite
+    from vla_bench.spec.episode import Shard, make_plan
 
     found = find_suite(suite, protocol)
     made = make_plan(found, tasks=task or (), n_trials=trials, repeats=repeats, policy_seed=seed)
@@ -46,6 +50,7 @@ def plan(
 def _print_as_json(plan: Plan, episodes: tuple[Episode, ...], shard: str) -> None:
     from vla_bench.cli.display.console import print_json
     from vla_bench.cli.schemas import EpisodeModel, PlanModel
+    from vla_bench.spec.canonical import to_plain
 
     model = PlanModel(
         plan_hash=plan.plan_hash,

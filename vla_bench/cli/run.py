@@ -25,7 +25,6 @@ from vla_bench.cli.options import (
     typed_command,
 )
 from vla_bench.spec.outcomes import ExitCode
-from vla_bench.spec.settings import EvalSettings, RepeatedPolicyErrors, Resize
 
 if TYPE_CHECKING:
     from vla_bench.harness.config import RunConfig
@@ -53,7 +52,7 @@ def _how(help: str, *names: str) -> Any:
 @app.command(
     epilog=examples(
         "vla-bench run --policy expert --suite toy_reach --trials 2",
-        "vla-bench run --policy http://127.0.0.1:8600 --suite metaworld_mt10",
+        "vla-bench run --policy http://127.0.0.1:8600 --suite toy_reach",
         "vla-bench run -p expert -o noise=0.1 -s metaworld_mt10 --protocol compact --dry-run",
     )
 )
@@ -74,7 +73,7 @@ def run(
     replan_horizon: Annotated[
         int | None, _setting("Actions kept of each chunk; the whole chunk where not given.")
     ] = None,
-    resize: Annotated[Resize | None, _setting("How pictures come to the policy's size.")] = None,
+    resize: Annotated[str | None, _setting("How pictures come to the policy's size: refuse, stretch or pad.")] = None,
     crop: Annotated[float | None, _setting("Side of the centred crop, a fraction.")] = None,
     jpeg_quality: Annotated[int | None, _setting("Pass pictures through JPEG of this quality; 0 for never.")] = None,
     ensembling: Annotated[float | None, _setting("Weight of temporal ensembling; wants --replan-horizon 1.")] = None,
@@ -82,7 +81,7 @@ def run(
     control_mode: Annotated[str | None, _setting("The suite's controller.")] = None,
     clip_actions: Annotated[bool | None, _setting("Clip actions to the suite's bounds.", "--clip-actions")] = None,
     repeated_policy_errors: Annotated[
-        RepeatedPolicyErrors | None, _setting("What a fault of the policy that repeats with the same seeds counts as.")
+        str | None, _setting("What a policy's fault that repeats with the same seeds counts as: lost or failure.")
     ] = None,
     workers: Annotated[
         int | None, _how("Simulators at a time; as many as cores where not given.", "--workers", "-w")
@@ -147,6 +146,8 @@ def run(
 
 def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
     """The settings that were given, by name; those not given are left to the policy's file and the defaults."""
+    from vla_bench.spec.settings import EvalSettings
+
     names = [field.name for field in fields(EvalSettings)]
     given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
     return given | {"policy_seed": seed}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +11,15 @@ from vla_bench.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from vla_bench.cli.schemas import SuiteModel
+    from vla_bench.envs.base import SuiteFamily
+    from vla_bench.envs.runtime.install import InstallStatus
     from vla_bench.spec.suite import Suite
 
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
+MOST_SINGLE = 5
+"""More suites of one task than this are listed on demand only."""
 Name = Annotated[str, typer.Argument(help="Show this suite with all its tasks.", show_default=False)]
 
 
@@ -22,30 +27,40 @@ Name = Annotated[str, typer.Argument(help="Show this suite with all its tasks.",
 def suites(
     name: Name = "",
     protocol: Annotated[str, typer.Option(help="Protocol of the shown suite.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="List suites of a single task too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the suites with their protocols and tasks."""
     from vla_bench.cli.display.console import print_json
     from vla_bench.cli.schemas import SuitesModel
-    from vla_bench.envs.registry import find_suite, suite_names
+    from vla_bench.envs.registry import families, find_suite
 
-    chosen = [find_suite(name, protocol)] if name else [find_suite(each) for each in suite_names()]
+    if name:
+        chosen = [find_suite(name, protocol)]
+    else:
+        chosen = [family.suite(each) for family in families() for each in family.suite_names()]
     models = [_describe(suite) for suite in chosen]
     if as_json:
         print_json(SuitesModel(suites=models).model_dump())
     elif name:
         _print_one(models[0])
     else:
-        _print_all(models)
+        _print_all(models, every=every)
+
+
+@cache
+def _installation(family: SuiteFamily) -> InstallStatus:
+    from vla_bench.envs.runtime.install import installation_status
+
+    return installation_status(family)
 
 
 def _describe(suite: Suite) -> SuiteModel:
     from vla_bench.cli.schemas import SuiteModel, TaskModel
     from vla_bench.envs.registry import family_of
-    from vla_bench.envs.runtime.install import installation_status
 
     family = family_of(suite)
-    status = installation_status(family)
+    status = _installation(family)
     return SuiteModel(
         name=suite.name,
         family=suite.family,
@@ -75,16 +90,26 @@ def _describe(suite: Suite) -> SuiteModel:
     )
 
 
-def _print_all(models: list[SuiteModel]) -> None:
+def _print_all(models: list[SuiteModel], *, every: bool) -> None:
     from vla_bench.cli.display.console import answer
     from vla_bench.cli.display.tables import plain_table
 
+    single = [suite for suite in models if suite.n_tasks == 1]
+    hidden = [] if every or len(single) <= MOST_SINGLE else single
     table = plain_table("suite", "tasks>", "episodes>", "protocols", "here", "what it is")
     for suite in models:
-        here = "[good]ready[/]" if suite.is_ready else f"[lost]{suite.install}[/]"
-        protocols = ", ".join(suite.protocols)
-        table.add_row(f"[name]{suite.name}[/]", str(suite.n_tasks), str(suite.n_episodes), protocols, here, suite.title)
-    answer().print(table)
+        if suite not in hidden:
+            here = "[good]ready[/]" if suite.is_ready else "[lost]no[/]"
+            protocols = ", ".join(suite.protocols)
+            row = f"[name]{suite.name}[/]", str(suite.n_tasks), str(suite.n_episodes), protocols, here, suite.title
+            table.add_row(*row)
+    console = answer()
+    console.print(table)
+    if hidden:
+        names = f"{hidden[0].name} … {hidden[-1].name}"
+        console.print(f"[dim]and {len(hidden)} suites of a single task ({names}): vla-bench suites --all[/]")
+    for install in dict.fromkeys(suite.install for suite in models if suite.install):
+        console.print(f"[lost]not ready here:[/] {install}", soft_wrap=True)
 
 
 def _print_one(suite: SuiteModel) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from typing import Any
 
 import structlog
 
@@ -20,8 +22,17 @@ class _StoryLogger:
     log = debug = info = warning = warn = error = critical = exception = failure = fatal = msg
 
 
+def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
+    from rich.markup import escape
+
+    from vla_bench.cli.display.console import story
+
+    story().print(f"[lost]warning:[/] {escape(str(message))}", soft_wrap=True)
+
+
 def configure_logs(*, debug: bool = False) -> None:
     """Show warnings and worse; everything with `debug`. The library itself never configures logging."""
+    warnings.showwarning = _show_warning
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,0 +1,94 @@
+"""Every example of every `--help` runs as it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from tests.cli.conftest import PROGRAM, Run
+from vla_bench.cli.main import COMMANDS, EXAMPLE, build_cli
+
+URL = "http://127.0.0.1:8600"
+MINUTES = ("demo", "env create", "env remove")
+"""They take minutes or install a simulator: here they are only parsed, the slow tests run them."""
+
+MY_POLICY = """
+from vla_bench.policies.builtin.noop import NoopPolicy
+
+class MyPolicy(NoopPolicy):
+    def __init__(self, checkpoint=""):
+        super().__init__()
+"""
+
+
+def examples() -> list[str]:
+    found = [EXAMPLE]
+    for entry in COMMANDS:
+        command = get_command(import_module(f"vla_bench.cli.{entry.name}").app)
+        for leaf in getattr(command, "commands", {}).values() or [command]:
+            found += re.findall(r"\[bold\]vla-bench (.*?)\[/bold\]", leaf.epilog or "")
+    return [line.removeprefix("vla-bench ") for line in found]
+
+
+@contextmanager
+def serving(line: str, home: Path) -> Iterator[str]:
+    """Run a `serve` line on a free port; give its URL, and check that it ends well."""
+    words = [word for word in shlex.split(line) if word not in ("--port", "8600")]
+    with subprocess.Popen(
+        [PROGRAM, *words, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=os.environ,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, story = process.communicate(timeout=30)
+    assert process.returncode == 0, story
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve"))])
+def test_an_example_runs(vla_bench: Run, home: Path, line: str) -> None:
+    if line.startswith(("show", "merge")):
+        for number in (1, 2):
+            shard = ("--shard", f"{number}/2", "--db", f"shard-{number}.db")
+            vla_bench("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "1", *shard)
+        vla_bench("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "1")
+    if URL in line:
+        with serving("serve expert", home) as url:
+            done = vla_bench(*shlex.split(line.replace(URL, url)), "--trials", "1")
+    else:
+        done = vla_bench(*shlex.split(line))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if line.startswith("serve")])
+def test_an_example_of_serve_serves_until_it_is_stopped(vla_bench: Run, home: Path, line: str) -> None:
+    (home / "my_policy.py").write_text(MY_POLICY)
+    (home / "my_policy.yaml").write_text("policy: my_policy.py:MyPolicy\n")
+    with serving(line, home) as url:
+        done = vla_bench("run", "--policy", url, "--suite", "toy_reach", "--trials", "1", "--json")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if line.startswith(MINUTES)])
+def test_an_example_that_takes_minutes_is_understood(line: str) -> None:
+    group = build_cli()
+    name, *args = shlex.split(line)
+    command = group.commands[name]
+    with command.make_context(name, list(args), parent=group.make_context("vla-bench", [name])) as context:
+        assert context.command.name
