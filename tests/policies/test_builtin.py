@@ -19,6 +19,7 @@ from vla_bench.policies.builtin.replay import ReplayPolicy
 from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import UnknownSuite, UsageError
 from vla_bench.spec.messages import PolicyKind
+from vla_bench.testing.policy import check_policy
 
 HAND, GOAL = np.zeros(3), np.array([0.01, -0.2, 0.3])
 PRIVILEGED = {"hand": HAND, "goal": GOAL}
@@ -236,3 +237,15 @@ def test_batched_answers_are_unbatched_ones_bit_for_bit(name: str, tmp_path: Pat
     one_by_one, _ = ask_through_host(build(), infos, 4, False, PRIVILEGED)
     assert largest > 1
     assert together == one_by_one
+
+
+def test_the_built_in_policies_pass_the_conformance_kit(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", e0=np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32))
+    question = observation("", episode(), privileged=PRIVILEGED)
+    for policy in (
+        RandomPolicy(chunk=3),
+        NoopPolicy(),
+        ExpertPolicy(noise=0.3),
+        ReplayPolicy(actions=str(tmp_path / "a.npz")),
+    ):
+        check_policy(policy, episode=episode(), observation=question)
