@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
                 def __init__(self):
                     raise RuntimeError("no weights\\nhere")
         """,
-        "exits": "import os, sys\nprint('the last word')\nsys.stdout.flush()\nos._exit(7)",
+        "exits": "import os, sys\nprint('the last word')\nos._exit(7)",
         "killed": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
         "imports": "import not_a_module_of_anybody",
         "extra": """
@@ -278,6 +278,14 @@ def test_a_server_that_does_not_start_in_time_is_killed(folder: Path) -> None:
 def test_wrong_options_are_a_usage_error_that_names_the_near_ones() -> None:
     with pytest.raises(UsageError, match=r"has no option 'nois'\. Did you mean 'noise'\? Its options: noise, chunk"):
         ChildServer("expert", {"nois": 1.0}, start_s=30.0)
+
+
+def test_files_in_the_users_folder_do_not_stand_for_the_standard_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('this is not the random you want')\n")
+    monkeypatch.chdir(tmp_path)
+    ChildServer("noop", {}, start_s=30.0).stop()
 
 
 def test_what_a_policy_prints_does_not_disturb_its_server(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ import json, sys
 from vla_bench.policies.serving import serve_policy
 serve_policy(
     sys.argv[1], json.loads(sys.argv[2]), transport="grpc", port=int(sys.argv[3]),
-    on_ready=lambda url: print("ready", url, flush=True),
+    on_ready=lambda url, info: print("ready", url, info.name, flush=True),
 )
 """
 

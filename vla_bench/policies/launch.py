@@ -174,7 +174,9 @@ class ChildServer:
 
 def _spawn_server(ready_fd: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "vla_bench.policies.child", str(ready_fd)],
+        # -P: a random.py in the user's folder is not to stand for the standard library's. -u: what the policy prints
+        # last is read even where the process is killed.
+        [sys.executable, "-P", "-u", "-m", "vla_bench.policies.child", str(ready_fd)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import structlog
+
 from vla_bench.policies.base import Deadlines, PolicyConnection, PolicySession
 from vla_bench.policies.identity import check_same_policy
 from vla_bench.policies.launch import ChildServer
@@ -16,6 +18,8 @@ from vla_bench.spec.errors import ServerUnreachable
 from vla_bench.spec.messages import PolicyInfo
 
 __all__ = ["ServedPolicy", "connect_url"]
+
+_log = structlog.get_logger(__name__)
 
 
 def connect_url(url: str, *, token: str | None = None, deadlines: Deadlines = Deadlines()) -> PolicyConnection:
@@ -128,6 +132,9 @@ class ServedPolicy:
         with self._lock:
             if self._is_closed or (generation is not None and generation != self.generation):
                 return
+            if self._child is not None:
+                why = self._child.last_words() or "it does not answer"
+                _log.warning("policy_server_replaced", pid=self._child.pid, why=why)
             self._retire()
             found = self._open()
             try:

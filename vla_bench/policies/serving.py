@@ -9,6 +9,7 @@ from vla_bench.policies.codec import MAX_BYTES
 from vla_bench.policies.load import load_policy
 from vla_bench.policies.resolve import resolve_policy
 from vla_bench.spec.errors import UsageError
+from vla_bench.spec.messages import PolicyInfo
 
 __all__ = ["serve_policy"]
 
@@ -24,7 +25,7 @@ def serve_policy(
     max_wait_s: float = 0.010,
     session_expiry_s: float = 1800.0,
     max_bytes: int = MAX_BYTES,
-    on_ready: Callable[[str], None] | None = None,
+    on_ready: Callable[[str, PolicyInfo], None] | None = None,
 ) -> None:
     """Serve a policy until SIGTERM or SIGINT. Belongs in a process's main thread.
 
@@ -38,7 +39,7 @@ def serve_policy(
         max_wait_s: the longest wait of a batch for sessions that have not asked, seconds.
         session_expiry_s: a session without a request for so long is closed, seconds.
         max_bytes: the longest message.
-        on_ready: told the URL once the server answers.
+        on_ready: told the URL and the policy's handshake once the server answers.
 
     Raises:
         UnknownPolicy, UsageError: the policy cannot be found, imported or built, or the address cannot be listened on.
@@ -52,15 +53,16 @@ def serve_policy(
         from vla_bench.policies.grpc.server import serve
     else:
         from vla_bench.policies.http.server import serve
+    policy = load_policy(resolved.target, resolved.options)
     scheme = "grpc" if transport == "grpc" else "http"
     shown = f"[{host}]" if ":" in host else host
 
     def tell(bound: int) -> None:
         if on_ready is not None:
-            on_ready(f"{scheme}://{shown}:{bound}")
+            on_ready(f"{scheme}://{shown}:{bound}", policy.info())
 
     serve(
-        load_policy(resolved.target, resolved.options),
+        policy,
         host=host,
         port=port,
         token=token,

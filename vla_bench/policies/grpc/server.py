@@ -15,6 +15,7 @@ from vla_bench.policies.codec import MAX_BYTES
 from vla_bench.policies.grpc.service import PolicyService
 from vla_bench.policies.grpc.wire import import_grpc
 from vla_bench.policies.host import PolicyHost
+from vla_bench.policies.listening import warn_if_open
 
 __all__ = ["BackgroundServer", "serve"]
 
@@ -48,6 +49,7 @@ def serve(
         PolicyRaised, BadReply: from the policy's `info`.
     """
     import_grpc()
+    warn_if_open(host, token)
     policy_host = PolicyHost(policy, max_wait_s=max_wait_s, session_expiry_s=session_expiry_s)
     asyncio.run(_serve(PolicyService(policy_host, token=token, max_bytes=max_bytes), host, port, on_ready))
 
