@@ -16,6 +16,7 @@ from vla_bench.policies.grpc.service import PolicyService
 from vla_bench.policies.grpc.wire import import_grpc
 from vla_bench.policies.host import PolicyHost
 from vla_bench.policies.listening import warn_if_open
+from vla_bench.policies.memory import keep_freed_memory
 
 __all__ = ["BackgroundServer", "serve"]
 
@@ -50,6 +51,7 @@ def serve(
     """
     import_grpc()
     warn_if_open(host, token)
+    keep_freed_memory()
     policy_host = PolicyHost(policy, max_wait_s=max_wait_s, session_expiry_s=session_expiry_s)
     asyncio.run(_serve(PolicyService(policy_host, token=token, max_bytes=max_bytes), host, port, on_ready))
 
