@@ -20,12 +20,12 @@ from vla_bench.spec.errors import (
     StoreUnreachable,
 )
 
-__all__ = ["database_errors", "file_errors"]
+__all__ = ["database_errors", "file_errors", "way_out"]
 
 _KEPT = "Finished episodes are kept; the same command goes on."
 _WAY_OUT: dict[type[StoreError], str] = {
     StoreFull: f"Free some space (or lift the quota or file-size limit), or choose another place with --db. {_KEPT}",
-    StoreLocked: "Another process holds it: wait for it or stop it, then type the same command. Finished episodes are kept.",
+    StoreLocked: f"Another process holds it: wait for it or stop it. {_KEPT}",
     StoreReadOnly: "Make it writable for this user, or choose another place with --db.",
     StoreCorrupted: (
         "Move it away and run anew, or save what can be read: sqlite3 DAMAGED.db .recover | sqlite3 RESCUED.db"
@@ -116,6 +116,11 @@ def file_errors(where: str) -> Iterator[None]:
     except OSError as error:
         kind = _ERRNO.get(error.errno or 0, StoreError)
         raise kind(f"{where}: {error.strerror or error}. {_WAY_OUT[kind]}") from error
+
+
+def way_out(kind: type[StoreError]) -> str:
+    """What the user can do about a fault of this kind."""
+    return _WAY_OUT[kind]
 
 
 def _mapped(where: str, error: Any, is_disconnected: bool) -> StoreError:

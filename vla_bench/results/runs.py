@@ -268,7 +268,9 @@ class RunSummary:
             "tasks_like_these": ClusterInterval(**clustered) if clustered else None,
             "bounds": _pair(data["bounds"]),
             "per_task": tuple(_part(TaskSummary, item) for item in data["per_task"]),
-            "groups": {tag: tuple(_part(GroupSummary, item) for item in items) for tag, items in data["groups"].items()},
+            "groups": {
+                tag: tuple(_part(GroupSummary, item) for item in items) for tag, items in data["groups"].items()
+            },
             "group_means": {
                 tag: GroupMean(rate=item["rate"], interval=_interval(item["interval"]))
                 for tag, item in data["group_means"].items()

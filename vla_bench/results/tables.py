@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
+import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 __all__ = [
-    "AggregateRow", "AttemptRow", "EpisodeRow", "FingerprintRow", "PlanRow", "PolicyRow", "RunRow", "SuiteRow", "Table",
-    "json_type",
+    "AGGREGATE", "ATTEMPT", "EPISODE", "FINGERPRINT", "PLAN", "POLICY", "REVISION", "RUN", "SUITE", "AggregateRow",
+    "AttemptRow", "EpisodeRow", "FingerprintRow", "PlanRow", "PolicyRow", "RunRow", "SuiteRow", "Table",
 ]  # fmt: skip
+
+REVISION = "0001"
+"""The newest migration: what these tables are. Known here so that opening a database needs no Alembic."""
+
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -30,20 +33,15 @@ NAMING = {
 }
 
 
-def json_type() -> JSON:
-    """JSON text in SQLite, JSONB in PostgreSQL; an absent value is SQL NULL."""
-    return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")  # type: ignore[return-value]
-
-
-def _json(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(json_type(), nullable=nullable))
+def _json() -> Any:
+    return Field(sa_column=sa.Column(sa.JSON, nullable=False))
 
 
 def _text() -> Any:
-    return Field(sa_column=Column(Text, nullable=False))
+    return Field(sa_column=sa.Column(sa.Text, nullable=False))
 
 
-class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
+class Table(SQLModel, registry=registry(metadata=sa.MetaData(naming_convention=NAMING))):
     """Base of all tables."""
 
 
@@ -68,7 +66,7 @@ class PlanRow(Table, table=True):
     protocol: str = Field(max_length=200)
     n_episodes: int
     # zlib-compressed canonical JSON: ten thousand episodes are 4 MB of text that nobody queries column by column.
-    episodes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    episodes: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
 
 
 class PolicyRow(Table, table=True):
@@ -106,9 +104,9 @@ class EpisodeRow(Table, table=True):
     """The final outcome of an episode of a run. An episode that was never reached has no row."""
 
     __tablename__: ClassVar[Any] = "episode"
-    __table_args__ = (Index("ix_episode_episode_id", "episode_id"),)
+    __table_args__ = (sa.Index("ix_episode_episode_id", "episode_id"),)
 
-    run_id: int = Field(sa_column=Column(Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
+    run_id: int = Field(sa_column=sa.Column(sa.Integer, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
     episode_id: str = Field(primary_key=True, max_length=16)
     position: int
     task: str = Field(max_length=200)
@@ -127,7 +125,7 @@ class AttemptRow(Table, table=True):
 
     __tablename__: ClassVar[Any] = "attempt"
     __table_args__ = (
-        ForeignKeyConstraint(
+        sa.ForeignKeyConstraint(
             ["run_id", "episode_id"], ["episode.run_id", "episode.episode_id"], ondelete="CASCADE"
         ),
     )
@@ -155,7 +153,7 @@ class AttemptRow(Table, table=True):
     # Answer times as counts per logarithmic bin: percentiles of a run are those of its answers, not of its attempts.
     policy_bins: dict[str, int] = _json()
     fingerprint: str | None = Field(
-        sa_column=Column(String(16), ForeignKey("fingerprint.id"), nullable=True, index=False)
+        sa_column=sa.Column(sa.String(16), sa.ForeignKey("fingerprint.id"), nullable=True)
     )
     trace_digest: str = Field(max_length=64, index=True)
     started_at: str = Field(max_length=40)
@@ -175,7 +173,7 @@ class AggregateRow(Table, table=True):
 
     __tablename__: ClassVar[Any] = "aggregate"
 
-    run_id: int = Field(sa_column=Column(Integer, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
+    run_id: int = Field(sa_column=sa.Column(sa.Integer, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
     form: str = Field(max_length=40)
     n_planned: int
     n_judged: int
@@ -183,3 +181,13 @@ class AggregateRow(Table, table=True):
     rate: float | None
     headline: dict[str, Any] = _json()
     details: dict[str, Any] = _json()
+
+
+def _table(name: str) -> sa.Table:
+    return Table.metadata.tables[name]
+
+
+# Statements are built on these: rows by the thousand go past the object mapper.
+SUITE, PLAN, POLICY = _table("suite"), _table("plan"), _table("policy")
+RUN, EPISODE, ATTEMPT = _table("run"), _table("episode"), _table("attempt")
+FINGERPRINT, AGGREGATE = _table("fingerprint"), _table("aggregate")

@@ -74,6 +74,11 @@ class TraceFolder:
             raise UsageError(f"traces at {self.url}: {error}") from error
         self.is_local = isinstance(self._fs, LocalFileSystem)
 
+    @property
+    def path(self) -> Path:
+        """The folder on this machine; of use where `is_local`."""
+        return Path(self._root)
+
     def write(self, trace: Trace) -> str:
         """Store a trace and return its digest, 64 hexadecimal digits. Atomic; a local file is on disk at return.
 
@@ -95,7 +100,7 @@ class TraceFolder:
             return decode_trace(_unpacked(self._get(digest), digest))
         except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreCorrupted(
-                f"trace {digest} in {self.url} is damaged: {error}. The outcome of its episode stays; it cannot be replayed."
+                f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
             ) from error
 
     def copy_from(self, other: TraceFolder, digest: str) -> None:

@@ -1,4 +1,4 @@
-"""One success rate and its interval: Wilson for display, Clopper-Pearson for a guarantee, bounds where episodes are lost."""
+"""One success rate: Wilson's interval for display, Clopper-Pearson's for a guarantee, bounds where some are lost."""
 
 from __future__ import annotations
 

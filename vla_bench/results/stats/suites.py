@@ -112,7 +112,7 @@ def these_tasks(tasks: Sequence[TaskCounts], level: float = 0.95) -> Interval | 
 
 
 def tasks_like_these(tasks: Sequence[TaskCounts], level: float = 0.95) -> ClusterInterval | None:
-    """The uncertainty of `mean_rate` on new tasks of this kind: clustered by task, Student t, one degree a cluster less.
+    """The uncertainty of `mean_rate` on new tasks of this kind: clustered by task, Student t.
 
     Variants of one base task are one cluster. Where no cluster differs from another, the formula's error is 0, which
     is no answer: then Wilson with every cluster counted as one observation.

@@ -1,0 +1,14 @@
+"""Alembic's entry: runs revisions on the connection, inside the transaction, that `vla_bench.results.schema` gives."""
+
+from alembic import context
+
+from vla_bench.results.tables import Table
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Table.metadata,
+    # SQLite changes a column by copying its table.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

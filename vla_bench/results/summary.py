@@ -1,0 +1,253 @@
+"""From stored episodes to a `RunSummary`: counting, rates, intervals. No SQL here."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from vla_bench.results.runs import GroupMean, GroupSummary, LatencySummary, RunSummary, TaskSummary
+from vla_bench.results.stats.bins import merge_bins, percentile
+from vla_bench.results.stats.rates import rate_bounds
+from vla_bench.results.stats.suites import TaskCounts, mean_rate, tasks_like_these, these_tasks
+from vla_bench.spec.messages import PolicyKind
+from vla_bench.spec.outcomes import Outcome
+
+__all__ = ["AttemptTotals", "EpisodeCell", "RunFacts", "headline", "summarise"]
+
+_NOT_RUN = Outcome.NOT_RUN.value
+
+
+class EpisodeCell(NamedTuple):
+    """What a summary needs of an episode that was reached; the fields are columns of its row."""
+
+    task: str
+    trial: int
+    outcome: str
+    error_kind: str
+    n_clipped: int
+    flags: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What a summary needs of a run besides its episodes.
+
+    Attributes:
+        name, command, started_at, finished_at, shards, settings: of the run.
+        eval_hash, policy_digest, plan_hash, suite_digest: its identity.
+        suite, policy: plain content.
+        episodes: of the plan, in order, plain content.
+    """
+
+    name: str
+    command: str
+    started_at: str
+    finished_at: str
+    shards: Sequence[str]
+    settings: Mapping[str, Any]
+    eval_hash: str
+    policy_digest: str
+    plan_hash: str
+    suite_digest: str
+    suite: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    episodes: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptTotals:
+    """Sums over all attempts of a run; times in milliseconds, `bins` as in `stats.bins`."""
+
+    n_attempts: int
+    n_steps: int
+    n_queries: int
+    wall_ms: float
+    policy_ms: float
+    env_ms: float
+    policy_max_ms: float
+    bins: Iterable[Mapping[str, int]]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one task: planned rollouts per trial, and successes and judged ones per trial."""
+
+    planned: Counter[int]
+    judged: Counter[int]
+    succeeded: Counter[int]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.judged == self.planned
+
+    def counts(self, task: str, *, cluster: str = "", weight: float = 1.0) -> TaskCounts:
+        states = tuple((self.succeeded[trial], self.judged[trial]) for trial in sorted(self.planned))
+        return TaskCounts(task=task, states=states, cluster=cluster, weight=weight)
+
+
+def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTotals) -> RunSummary:
+    """Count what was judged and compute rates where nothing is missing."""
+    tallies = _tallies(facts.episodes)
+    n_planned = len(facts.episodes)
+    reached = _count(tallies, cells)
+    lost = dict(reached.lost)
+    if n_planned > reached.n_episodes:
+        lost[_NOT_RUN] = lost.get(_NOT_RUN, 0) + n_planned - reached.n_episodes
+    n_judged = sum(tally.judged.total() for tally in tallies.values())
+    n_success = sum(tally.succeeded.total() for tally in tallies.values())
+    tags = {task["id"]: task["tags"] for task in facts.suite["tasks"]}
+    group_by = facts.suite["group_by"]
+    counts = [
+        tally.counts(task, cluster=str(tags.get(task, {}).get("base_task") or "")) for task, tally in tallies.items()
+    ]
+    is_complete = n_planned > 0 and n_judged == n_planned
+    return RunSummary(
+        **_who(facts),
+        n_planned=n_planned,
+        n_judged=n_judged,
+        n_success=n_success,
+        lost_by_kind=dict(sorted(lost.items())),
+        n_repeats=max((max(tally.planned.values()) for tally in tallies.values()), default=0),
+        rate=mean_rate(counts) if is_complete else None,
+        these_tasks=these_tasks(counts) if is_complete else None,
+        tasks_like_these=tasks_like_these(counts) if is_complete else None,
+        bounds=None if is_complete else rate_bounds(n_success, n_judged, n_planned),
+        per_task=tuple(_task(task, tally) for task, tally in tallies.items()),
+        groups={tag: _groups(tag, tallies, tags) for tag in group_by},
+        group_means={tag: _group_mean(tag, tallies, tags, is_complete) for tag in group_by},
+        latencies=_latencies(totals),
+        n_clipped=reached.n_clipped,
+        flags=dict(sorted(reached.flags.items())),
+        n_attempts=totals.n_attempts,
+    )
+
+
+def headline(summary: RunSummary) -> RunSummary:
+    """The same result without its tasks and groups: what lists show."""
+    return replace(summary, per_task=(), groups={})
+
+
+def _who(facts: RunFacts) -> dict[str, Any]:
+    """What a summary says of its run besides numbers."""
+    suite, policy = facts.suite, facts.policy
+    same = ("name", "command", "plan_hash", "eval_hash", "policy_digest", "suite_digest", "settings")
+    return {
+        **{name: getattr(facts, name) for name in same},
+        "suite": suite["name"],
+        "protocol": f"{suite['protocol']['name']}/{suite['protocol']['version']}",
+        "policy": policy["name"],
+        "policy_version": policy["version"],
+        "policy_kind": PolicyKind(policy["kind"]),
+        "shards": tuple(facts.shards),
+        "started_at": facts.started_at,
+        "finished_at": facts.finished_at,
+    }
+
+
+@dataclass(slots=True)
+class _Reached:
+    """Counts over the episodes that were reached."""
+
+    n_episodes: int
+    n_clipped: int
+    lost: Counter[str]
+    flags: Counter[str]
+
+
+def _count(tallies: Mapping[str, _Tally], cells: Iterable[EpisodeCell]) -> _Reached:
+    """Enter judged episodes into the tallies of their tasks, and count the lost ones by kind."""
+    reached = _Reached(0, 0, Counter(), Counter())
+    for cell in cells:
+        reached.n_episodes += 1
+        reached.n_clipped += cell.n_clipped
+        reached.flags.update(cell.flags)
+        outcome = Outcome(cell.outcome)
+        if outcome.is_judged:
+            tallies[cell.task].judged[cell.trial] += 1
+            tallies[cell.task].succeeded[cell.trial] += outcome is Outcome.SUCCESS
+        else:
+            reached.lost[cell.error_kind or outcome.value] += 1
+    return reached
+
+
+def _tallies(episodes: Sequence[Mapping[str, Any]]) -> dict[str, _Tally]:
+    tallies: dict[str, _Tally] = {}
+    for episode in episodes:
+        tally = tallies.get(episode["task"])
+        if tally is None:
+            tally = tallies[episode["task"]] = _Tally(Counter(), Counter(), Counter())
+        tally.planned[episode["trial"]] += 1
+    return tallies
+
+
+def _task(task: str, tally: _Tally) -> TaskSummary:
+    counts = [tally.counts(task)] if tally.is_complete else []
+    n_planned, n_judged, n_success = tally.planned.total(), tally.judged.total(), tally.succeeded.total()
+    return TaskSummary(
+        task=task,
+        n_planned=n_planned,
+        n_judged=n_judged,
+        n_success=n_success,
+        rate=mean_rate(counts),
+        interval=these_tasks(counts),
+        bounds=None if counts else rate_bounds(n_success, n_judged, n_planned),
+    )
+
+
+def _members(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any]) -> dict[str, list[str]]:
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for task in tallies:
+        value = tags.get(task, {}).get(tag)
+        members["" if value is None else str(value)].append(task)
+    return dict(members)
+
+
+def _groups(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any]) -> tuple[GroupSummary, ...]:
+    summaries = []
+    for value, tasks in _members(tag, tallies, tags).items():
+        parts = [tallies[task] for task in tasks]
+        is_complete = all(part.is_complete for part in parts)
+        counts = [tallies[task].counts(task) for task in tasks] if is_complete else []
+        n_planned = sum(part.planned.total() for part in parts)
+        n_judged = sum(part.judged.total() for part in parts)
+        n_success = sum(part.succeeded.total() for part in parts)
+        summaries.append(
+            GroupSummary(
+                value=value,
+                n_tasks=len(tasks),
+                n_planned=n_planned,
+                n_judged=n_judged,
+                n_success=n_success,
+                rate=mean_rate(counts),
+                interval=these_tasks(counts),
+                bounds=None if is_complete else rate_bounds(n_success, n_judged, n_planned),
+            )
+        )
+    return tuple(summaries)
+
+
+def _group_mean(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any], is_complete: bool) -> GroupMean:
+    if not is_complete:
+        return GroupMean(rate=None, interval=None)
+    members = _members(tag, tallies, tags)
+    counts = [tallies[task].counts(task, weight=1 / len(tasks)) for tasks in members.values() for task in tasks]
+    return GroupMean(rate=mean_rate(counts), interval=these_tasks(counts))
+
+
+def _latencies(totals: AttemptTotals) -> LatencySummary:
+    bins = merge_bins(totals.bins)
+    wall = totals.wall_ms
+    harness = wall - totals.policy_ms - totals.env_ms
+    return LatencySummary(
+        n_queries=totals.n_queries,
+        policy_p50_ms=percentile(bins, 0.5),
+        policy_p95_ms=percentile(bins, 0.95),
+        policy_max_ms=totals.policy_max_ms if totals.n_queries else None,
+        env_mean_ms=totals.env_ms / totals.n_steps if totals.n_steps else None,
+        wall_s=wall / 1000,
+        policy_share=totals.policy_ms / wall if wall > 0 else None,
+        env_share=totals.env_ms / wall if wall > 0 else None,
+        harness_share=harness / wall if wall > 0 else None,
+    )
