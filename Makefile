@@ -1,6 +1,6 @@
 # Everything here sets up what it needs first: `make demo` and `make test` work right after `git clone`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types layers unit docs wheel lock format clean
+.PHONY: help demo test setup lint types layers unit docs reference wheel lock format clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -9,7 +9,7 @@ READY := .venv/.complete
 WORKERS ?= 2
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## three minutes that show what vla-bench does
 	@scripts/setup.sh system
@@ -45,6 +45,9 @@ wheel: $(READY) ## only the tests against the built wheel
 docs: $(READY) ## the documentation site, in site/
 	@echo "docs: zensical build --strict"
 	@$(BIN)/zensical build --strict --clean
+
+reference: $(READY) ## the reference pages that repeat the code
+	@$(BIN)/python scripts/reference.py
 
 format: $(READY) ## format the code and fix what ruff can
 	@$(BIN)/ruff check --fix -q . || true
