@@ -378,7 +378,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return self._gym_observation(state.state, state.images), {"episode": episode.id, **state.facts}
 
     def step(self, action: NDArray[np.float32]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Gymnasium's step: terminated by the task's rule, truncated by the horizon; `info["success"]` is that rule's."""
+        """Gymnasium's step: terminated by the task's rule, truncated by the horizon; `info["success"]` says which."""
         if self._is_over:
             raise EnvRaised("step() was called before reset() or after the end of the episode")
         outcome = self._advance_one(np.asarray(action, np.float32))

@@ -28,7 +28,7 @@ def encode_array(value: Any) -> Any:
         array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
         # A memoryview saves one copy of every picture.
         data = memoryview(array.reshape(-1).view(np.uint8)) if array.size else b""
-        return {"__ndarray__": array.dtype.str, "shape": list(array.shape), "data": data}
+        return {"__ndarray__": array.dtype.str, "shape": list(value.shape), "data": data}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} does not travel")

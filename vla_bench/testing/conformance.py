@@ -42,7 +42,7 @@ class Rules:
     def rule(self, sentence: str) -> Iterator[Expect]:
         """Try one rule.
 
-        The body gets `expect(condition, seen)`, may raise any `VlaBenchError` and may assert; either breaks the rule.
+        The body gets `expect(condition, seen)`; whatever it raises breaks the rule.
 
         Args:
             sentence: what must hold, as a sentence without a full stop.
@@ -56,6 +56,8 @@ class Rules:
             yield expect
         except (AssertionError, VlaBenchError) as error:
             self.failures.append(f"{sentence}: {error}")
+        except Exception as error:  # The part's own code: its broken rule, and the others are still tried.
+            self.failures.append(f"{sentence}: {type(error).__name__}: {error}")
         else:
             self.passed.append(sentence)
 

@@ -102,7 +102,9 @@ class WorkerProcess:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"was killed by {name}"
+        # The commonest reason, which no log of ours could hold.
+        hint = " (by the kernel, where memory ran out)" if -code == signal.SIGKILL else ""
+        return f"was killed by {name}{hint}"
 
     @property
     def tail(self) -> str:

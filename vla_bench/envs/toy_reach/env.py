@@ -34,6 +34,8 @@ class ToyReachEnv(SuiteEnv):
     `(goal - hand) / 0.02`, clipped to ±1, solves every task.
     """
 
+    metadata = {**SuiteEnv.metadata, "render_fps": 10}
+
     def __init__(self, suite: Suite, options: EnvOptions = EnvOptions(), *, task: str = "") -> None:
         """See `SuiteEnv`."""
         super().__init__(suite, options, task=task)

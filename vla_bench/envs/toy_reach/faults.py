@@ -43,6 +43,7 @@ KINDS: Final = {
     "black": "pictures are black from there on",
     "hang": "sleeps for ever",
     "hang_hard": "sleeps for ever in C, holding Python's global lock",
+    "deaf": "ignores SIGTERM and sleeps for ever",
     "stop": "stops itself with SIGSTOP",
     "leak": "takes `mb` more megabytes at every step from there on",
     "segv": "dies by SIGSEGV",
@@ -142,6 +143,11 @@ def _hang_hard(fault: _Fault) -> None:
         ctypes.PyDLL(None).sleep(3600)
 
 
+def _deaf(fault: _Fault) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _hang(fault)
+
+
 def _flood(fault: _Fault) -> None:
     line = "a simulator that prints and prints and prints and prints and prin\n"
     for _ in range((fault.mb << 20) // len(line)):
@@ -163,6 +169,7 @@ _DEEDS: Final[Mapping[str, Callable[[_Fault], None]]] = {
     "raise": _raise,
     "hang": _hang,
     "hang_hard": _hang_hard,
+    "deaf": _deaf,
     "stop": _die(signal.SIGSTOP),
     "segv": _die(signal.SIGSEGV),
     "kill": _die(signal.SIGKILL),

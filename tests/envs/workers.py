@@ -1,0 +1,47 @@
+"""Helpers: episodes with faults, and a look at what is left of a worker's group."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psutil
+
+from vla_bench.envs import WorkerLimits, find_suite
+from vla_bench.spec.episode import Episode, make_plan
+
+SUITE = find_suite("toy_reach_faults")
+EPISODES = make_plan(SUITE).episodes
+STILL = np.zeros((4, 4), np.float32)
+LIMITS = WorkerLimits(start_s=30, call_s=20, close_s=2)
+
+
+def faulty(kind: str, step: int = 1, **fault: Any) -> Episode:
+    """The first episode of the plan with a fault ordered in it."""
+    episode = EPISODES[0]
+    return replace(episode, params={**episode.params, "fault": {"kind": kind, "step": step, **fault}})
+
+
+def group_members(group: int) -> list[int]:
+    """Living processes of a process group."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process.pid)
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return members
+
+
+def is_gone(group: int, within_s: float = 10.0) -> bool:
+    """Whether nothing of a process group is left, or soon nothing is."""
+    deadline = time.monotonic() + within_s
+    while group_members(group):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
