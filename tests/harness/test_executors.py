@@ -37,7 +37,8 @@ class Worker:
 
 def jobs(count: int) -> list[Job]:
     return [
-        Job(episode=Episode(suite="s", protocol="p/1", task="t", trial=i, env_seed=i, policy_seed=i)) for i in range(count)
+        Job(episode=Episode(suite="s", protocol="p/1", task="t", trial=i, env_seed=i, policy_seed=i))
+        for i in range(count)
     ]
 
 
@@ -105,7 +106,7 @@ def test_nothing_has_ended_while_nothing_runs() -> None:
 
 
 def test_an_unknown_executor_is_named_with_its_near_match() -> None:
-    with pytest.raises(UnknownExecutor, match="locall.*Did you mean 'local'"):
+    with pytest.raises(UnknownExecutor, match=r"locall.*Did you mean 'local'"):
         executor_class("locall")
 
 

@@ -1,4 +1,4 @@
-"""`EpisodeWorker`: one simulator and one policy session at a time; every fault of an attempt becomes its record here."""
+"""`EpisodeWorker`: one simulator, one policy session at a time; every fault of an attempt becomes its record here."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ class RunConfig:
         name: of the run; empty makes one of policy, suite and protocol.
         fresh: start anew under a numbered name where a run of that name exists.
         db: database URL, empty for the default one.
+        traces: folder or object store of the traces, empty for the default one.
         executor: registered name.
         workers: simulators at a time, None for as many as the machine has cores.
         max_attempts: tries per episode and command.
@@ -54,6 +55,7 @@ class RunConfig:
     name: str = ""
     fresh: bool = False
     db: str = ""
+    traces: str = ""
     executor: str = "local"
     workers: int | None = None
     max_attempts: int = 3

@@ -13,7 +13,7 @@ from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
 if TYPE_CHECKING:
-    from vla_bench.results.summary import RunSummary
+    from vla_bench.results.runs import RunSummary
 
 __all__ = ["Listener", "RunStarted", "ServerWait"]
 

@@ -1,7 +1,7 @@
 """What becomes of an attempt: is the episode judged, tried again, or lost? Rules only; nothing is run here.
 
-Two faults are the episode's own where they repeat, and are judged as failures: a simulator that turns unstable at the same
-step under the same actions, and, where the settings say so, a policy that makes the same mistake at the same step.
+Two faults are the episode's own where they repeat, and are judged as failures: a simulator that turns unstable at the
+same step under the same actions, and, where the settings say so, a policy that makes the same mistake at the same step.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ UNSTABLE: Final = "unstable"
 REPEATED_POLICY_ERROR: Final = "repeated_policy_error"
 
 OWN_FAULTS: Final = frozenset({ActionError.kind, PolicyRaised.kind})
-"""Kinds that a policy's own code makes. Deadlines, broken connections and garbage depend on machine and network too: the
-same policy would score otherwise on a faster machine, so they never count as failures."""
+"""Kinds that a policy's own code makes. Deadlines, broken connections and garbage depend on machine and network too:
+the same policy would score otherwise on a faster machine, so they never count as failures."""
 
 
 @dataclass(frozen=True, slots=True)

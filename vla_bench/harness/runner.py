@@ -16,7 +16,6 @@ from vla_bench.harness.executors.base import Done, Executor, Job
 from vla_bench.harness.policy_line import PolicyLine
 from vla_bench.harness.retries import rule
 from vla_bench.harness.writer import ResultWriter
-from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import (
     EnvStartFailed,
     PolicyChanged,

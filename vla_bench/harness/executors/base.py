@@ -88,7 +88,7 @@ class Executor(Protocol):
     def __init__(self, make_worker: WorkerFactory, n_workers: int) -> None: ...
 
     def submit(self, job: Job) -> None:
-        """Hand over a job. At most `n_workers` jobs are under way: the caller waits for one before it submits another."""
+        """Hand over a job; the caller keeps at most `n_workers` of them under way."""
         ...
 
     def wait(self, timeout_s: float) -> Done | None:
