@@ -18,6 +18,7 @@ from vla_bench.cli.options import (
     ShardPart,
     SuiteName,
     Tasks,
+    Traces,
     Trials,
     examples,
     parse_options,
@@ -107,6 +108,7 @@ def run(
         bool, typer.Option("--fresh", help="Start anew under a numbered name.", rich_help_panel=RESULTS)
     ] = False,
     db: Db = "",
+    traces: Traces = "",
     as_json: AsJson = False,
 ) -> None:
     """Run a policy through a suite and print how often it succeeds.
@@ -129,6 +131,7 @@ def run(
         name=name,
         fresh=fresh,
         db=db,
+        traces=traces,
         executor=executor,
         workers=workers,
         max_attempts=max_attempts,
@@ -140,8 +143,12 @@ def run(
         lazy=not every_step_rendering,
         command=typed_command(),
     )
-    _prepare(config, create_env=yes)
-    _execute(config, dry_run=dry_run, as_json=as_json)
+    if yes:
+        _create_env(suite)
+    if dry_run:
+        _preview(config, as_json=as_json)
+    else:
+        _execute(config, as_json=as_json)
 
 
 def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
@@ -153,14 +160,37 @@ def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
     return given | {"policy_seed": seed}
 
 
-def _execute(config: RunConfig, *, dry_run: bool, as_json: bool) -> None:
+def _create_env(suite: str) -> None:
+    from vla_bench.cli.env import create
+
+    create(suite)
+
+
+def _preview(config: RunConfig, *, as_json: bool) -> None:
     from vla_bench.cli.display.console import answer, print_json
+    from vla_bench.cli.display.report import print_preview
+    from vla_bench.harness.preview import preview_run
+
+    preview = preview_run(config)
+    if as_json:
+        print_json(preview.to_dict())
+    else:
+        print_preview(preview, answer())
+
+
+def _execute(config: RunConfig, *, as_json: bool) -> None:
+    from vla_bench.cli.display.console import answer, print_json, story
     from vla_bench.cli.display.progress import progress_display
     from vla_bench.cli.display.report import print_report
     from vla_bench.harness.execute import execute_run
+    from vla_bench.spec.errors import Interrupted
 
-    with progress_display() as listener:
-        summary = execute_run(config, listener=listener)
+    try:
+        with progress_display() as listener:
+            summary = execute_run(config, listener=listener)
+    except Interrupted:
+        story().print(f"go on with: {config.command}", markup=False, soft_wrap=True)
+        raise
     if as_json:
         print_json(summary.to_dict())
     else:

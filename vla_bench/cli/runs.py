@@ -24,18 +24,25 @@ def runs(
 ) -> None:
     """List the runs in the database, the newest first."""
     from vla_bench.cli.display.console import print_json, story
-    from vla_bench.results.store import Store
-    from vla_bench.spec.names import normalise_name
 
-    with Store.open(db) as store:
-        found = [run for run in store.summaries() if not suite or normalise_name(run.suite) == normalise_name(suite)]
-    found.sort(key=lambda run: run.started_at, reverse=True)
+    found = _read(db, suite)
     if as_json:
         print_json({"runs": [run.to_dict() for run in found]})
     elif found:
         _print(found)
     else:
         story().print("no runs. Type: vla-bench run --policy expert --suite toy_reach")
+
+
+def _read(db: str, suite: str) -> list[RunSummary]:
+    from vla_bench.cli.reading import exists, open_results
+    from vla_bench.spec.names import normalise_name
+
+    if not exists(db):
+        return []
+    with open_results(db) as store:
+        found = [run for run in store.summaries() if not suite or normalise_name(run.suite) == normalise_name(suite)]
+    return found[::-1]
 
 
 def _print(runs: list[RunSummary]) -> None:

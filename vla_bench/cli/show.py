@@ -30,15 +30,13 @@ def show(
     """
     from vla_bench.cli.display.console import answer, print_json
     from vla_bench.cli.display.report import print_report
-    from vla_bench.results.store import Store
+    from vla_bench.cli.reading import open_results
 
-    with Store.open(db) as store:
-        if not run:
-            newest = max(store.summaries(), key=lambda summary: summary.started_at, default=None)
-            if newest is None:
-                raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
-            run = newest.name
-        summary = store.summary(run)
+    with open_results(db) as store:
+        begun = store.summaries() if not run else ()
+        if not run and not begun:
+            raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
+        summary = store.summary(run or begun[-1].name)
     if as_json:
         print_json(summary.to_dict())
     else:

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from vla_bench.cli.display.tables import facts, plain_table
-from vla_bench.cli.display.words import bar, counts, interval, number, percent
+from vla_bench.cli.display.words import bar, counts, interval, number, percent, plural
 
 if TYPE_CHECKING:
+    from vla_bench.harness.preview import RunPreview
     from vla_bench.results.runs import GroupSummary, RunSummary, TaskSummary
 
-__all__ = ["print_report", "print_score"]
+__all__ = ["print_preview", "print_report", "print_score"]
 
 
 def print_report(summary: RunSummary, console: Console) -> None:
@@ -118,3 +119,27 @@ def _details(summary: RunSummary) -> dict[str, str]:
         "started": summary.started_at,
         "finished": summary.finished_at or "not yet",
     }
+
+
+def print_preview(preview: RunPreview, console: Console) -> None:
+    """Print what a run would do."""
+    console.print(f"[name]{escape(preview.name)}[/]   [dim]nothing is run[/]")
+    if preview.differs:
+        differs = ", ".join(preview.differs)
+        state = f"would be refused: a run of that name has another {differs}; take --fresh or another --name"
+    elif preview.exists:
+        state = f"goes on: {preview.n_judged} judged, {preview.n_lost} lost before"
+    else:
+        state = "new"
+    rows = {
+        "policy": preview.policy,
+        "suite": f"{preview.suite} {preview.protocol}{f', shard {preview.shard}' if preview.shard else ''}",
+        "would run": f"{plural(preview.n_to_run, 'episode')} of {preview.n_planned}, {preview.n_workers} at a time",
+        "state": state,
+        "pictures": ", ".join(preview.cameras) or "none",
+        "executor": preview.executor,
+        "database": preview.database or "made by the first run",
+        "plan_hash": preview.plan_hash,
+        "eval_hash": preview.eval_hash,
+    }
+    console.print(facts(rows))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from vla_bench.cli.display.words import plural
 from vla_bench.cli.doctor.checks import Check
+from vla_bench.cli.reading import open_results
 from vla_bench.envs.base import SuiteFamily
 from vla_bench.envs.registry import families
 from vla_bench.envs.runtime.install import installation_status
 from vla_bench.envs.runtime.rendering import probe_renderers
 from vla_bench.results.database import locate
-from vla_bench.results.store import Store
 from vla_bench.spec.errors import VlaBenchError
 
 __all__ = ["check_database", "check_renderers", "check_suites"]
@@ -29,7 +29,7 @@ def check_database(db: str) -> list[Check]:
         if location.path is not None and not location.path.exists():
             checks = [_check_new_file(location.path)]
         else:
-            with Store.open(db) as store:
+            with open_results(db) as store:
                 n_runs = len(store.summaries())
             status = "note" if location.is_read_only else "ok"
             detail = f"{location}, {plural(n_runs, 'run')}{', read-only' if location.is_read_only else ''}"
