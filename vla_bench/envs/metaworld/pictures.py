@@ -1,0 +1,126 @@
+"""Pictures of a MuJoCo model: one OpenGL context per process, one `Painter` per model.
+
+Upstream gives every env a GL context of its own, and closing one silently turns the pictures of every other black. Here
+all painters of a process share one context, which is made current before anything is drawn or freed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_bench.spec.errors import NoRenderer
+
+__all__ = ["Painter"]
+
+_MAX_GEOMS = 1000  # gymnasium's own default: the scenes are then built alike
+
+
+class _SharedContext:
+    """The process's GL context, made for the first painter and freed with the last."""
+
+    def __init__(self) -> None:
+        self._context: Any = None
+        self._n_painters = 0
+
+    def acquire(self, width: int, height: int) -> None:
+        if self._context is None:
+            self._context = _open_context(width, height)
+        self._n_painters += 1
+        self._context.make_current()
+
+    def make_current(self) -> None:
+        self._context.make_current()
+
+    def release(self) -> None:
+        self._n_painters -= 1
+        if self._n_painters == 0:
+            self._context.free()
+            self._context = None
+
+
+_shared = _SharedContext()
+
+
+def _open_context(width: int, height: int) -> Any:
+    """Open the back end that `MUJOCO_GL` names (set by the supervisor after probing)."""
+    backend = os.environ.get("MUJOCO_GL") or ("cgl" if sys.platform == "darwin" else "egl")
+    # The drivers' bindings raise what they like: ImportError without the library, AttributeError where PyOpenGL found
+    # none, RuntimeError and GLError where no device answers. All of them mean that nothing can be rendered here.
+    try:
+        return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
+    except Exception as error:
+        raise NoRenderer(f"render back end {backend!r} does not start: {error}. See `vla-bench doctor`.") from error
+
+
+class Painter:
+    """Draws one model. Sizes and quality are fixed when it is made."""
+
+    def __init__(self, model: Any, *, height: int, width: int, shadows: bool, multisampling: int) -> None:
+        """Upload the model's meshes and textures.
+
+        Args:
+            model: `mujoco.MjModel`; its visual settings are changed, its physics is not.
+            height: of the pictures, pixels.
+            width: of the pictures, pixels.
+            shadows: whether lights cast shadows.
+            multisampling: samples per pixel, 0 for none.
+
+        Raises:
+            NoRenderer: the render back end does not start.
+        """
+        if not shadows:
+            model.light_castshadow[:] = 0
+            model.vis.quality.shadowsize = 0  # saves the memory of a shadow map that nothing uses
+        model.vis.quality.offsamples = multisampling
+        model.vis.global_.offwidth = max(model.vis.global_.offwidth, width)
+        model.vis.global_.offheight = max(model.vis.global_.offheight, height)
+        self._model = model
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._scene = mujoco.MjvScene(model, _MAX_GEOMS)
+        self._options = mujoco.MjvOption()
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        _shared.acquire(width, height)
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
+
+    def picture(self, data: Any, camera: str) -> NDArray[np.uint8]:
+        """Draw the present state: uint8 `[H, W, 3]` RGB, top row first, as the simulator's own `render()` gives it."""
+        self._draw(data, camera)
+        image = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
+        mujoco.mjr_readPixels(image, None, self._viewport, self._context)
+        return image[::-1]  # OpenGL's first row is the lowest
+
+    def depth(self, data: Any, camera: str) -> NDArray[np.float32]:
+        """Measure the present state: float32 `[H, W]`, metres along the camera's axis, top row first."""
+        # The reversed depth buffer keeps its precision far away.
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self._draw(data, camera)
+        buffer = np.empty((self._viewport.height, self._viewport.width), np.float32)
+        mujoco.mjr_readPixels(None, buffer, self._viewport, self._context)
+        near = self._model.vis.map.znear * self._model.stat.extent
+        far = self._model.vis.map.zfar * self._model.stat.extent
+        metres = near * far / (near + buffer.astype(np.float64) * (far - near))
+        return metres[::-1].astype(np.float32)
+
+    def _draw(self, data: Any, camera: str) -> None:
+        self._camera.fixedcamid = self._model.camera(camera).id
+        category = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, category, self._scene)
+        _shared.make_current()
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+
+    def close(self) -> None:
+        """Free the uploaded model; safe to call twice."""
+        if self._context is not None:
+            _shared.make_current()
+            self._context.free()
+            self._context = None
+            _shared.release()
