@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,9 +61,8 @@ class Talk:
                 time.sleep(pause_s)
 
     def cut(self) -> None:
-        """Close at once, with a reset."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        """End the connection at once."""
+        self.connection.shutdown(socket.SHUT_RDWR)
 
 
 class RawServer:

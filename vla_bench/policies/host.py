@@ -20,7 +20,7 @@ from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, Observat
 
 __all__ = ["PolicyHost"]
 
-_STOP_S: Final = 5.0
+_STOP_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -181,7 +181,7 @@ class PolicyHost:
         self._close(session)
 
     async def stop(self) -> None:
-        """Close all sessions and end the policy's thread; waits at most five seconds for a policy that is busy."""
+        """Close all sessions and end the policy's thread; waits at most two seconds for a policy that is busy."""
         if self._is_stopped:
             return
         self._is_stopped = True

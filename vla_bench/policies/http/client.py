@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -255,8 +256,9 @@ class HttpSession:
 
 def _parse(url: str) -> httpx2.URL:
     try:
+        urlsplit(url)  # stricter about brackets than httpx2, which would escape them
         parsed = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
+    except (ValueError, httpx2.InvalidURL) as error:
         raise UsageError(f"not a URL: {url!r}: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UsageError(f"a policy server's URL is http://host:port or https://host, not {url!r}")

@@ -26,7 +26,7 @@ __all__ = ["BackgroundServer", "serve"]
 
 _KEEP_ALIVE_S: Final = 600
 """Longer than a simulator's slowest reset: between two questions the connection stays."""
-_GRACE_S: Final = 2
+_GRACE_S: Final = 1
 
 log = structlog.get_logger(__name__)
 
