@@ -21,6 +21,7 @@ from vla_bench.policies.codec import (
     encode_opening,
     encode_receipt,
 )
+from vla_bench.spec.errors import BadRequest
 from vla_bench.spec.messages import ActionChunk, Identity, Observation, PolicyInfo
 
 SERVER = "raw"
@@ -114,7 +115,8 @@ class RawServer:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
+        # What it cannot read ends the connection: it knows no better.
+        with contextlib.suppress(OSError, BadRequest), connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 method, path, _ = line.split()
                 length = 0

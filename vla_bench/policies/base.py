@@ -1,4 +1,4 @@
-"""The `act()` API: what a policy's author writes (`Policy`), and what a run talks to (`PolicyConnection`, `PolicySession`)."""
+"""The `act()` API: what a policy's author writes (`Policy`), and what a run talks to (`PolicyConnection`, …)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Policy(Protocol):
         ...
 
     def reset(self, session: str, episode: EpisodeInfo) -> None:
-        """Start a new episode, or a new stage of one, in a session: drop recurrent state, seed with `episode.policy_seed`."""
+        """Start an episode, or a further stage of one, in a session: drop recurrent state, seed with its `policy_seed`."""
         ...
 
     def act(self, batch: Sequence[Observation]) -> Sequence[ActionChunk]:
@@ -71,7 +71,7 @@ class PolicySession(Protocol):
 
         Raises:
             StaleReply: the reply belongs to something else.
-            PolicyTimeout, ServerUnreachable, SessionLost, PolicyRaised, BadReply, MessageTooLarge, PolicyChanged: see there.
+            PolicyTimeout, ServerUnreachable, SessionLost, PolicyRaised, BadReply, BadRequest, MessageTooLarge: see there.
         """
         ...
 
