@@ -15,7 +15,7 @@ from vla_bench.harness.executors.base import Done, Job
 from vla_bench.harness.rollout import Rollout
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
-from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError
+from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
@@ -60,6 +60,7 @@ class EpisodeWorker:
             self.close()
         setup = self._setup
         rollout = Rollout(setup.suite, job.episode, job.attempt, setup.binding, setup.settings)
+        lost: VlaBenchError
         try:
             return self._run(job, rollout)
         except (PolicyError, EnvError) as error:
