@@ -23,7 +23,7 @@ class Policy(Protocol):
         ...
 
     def reset(self, session: str, episode: EpisodeInfo) -> None:
-        """Start an episode, or a further stage of one, in a session: drop recurrent state, seed with its `policy_seed`."""
+        """Start an episode, or a further stage of one: drop the session's recurrent state, take the `policy_seed`."""
         ...
 
     def act(self, batch: Sequence[Observation]) -> Sequence[ActionChunk]:
@@ -71,7 +71,8 @@ class PolicySession(Protocol):
 
         Raises:
             StaleReply: the reply belongs to something else.
-            PolicyTimeout, ServerUnreachable, SessionLost, PolicyRaised, BadReply, BadRequest, MessageTooLarge: see there.
+            PolicyTimeout, ServerUnreachable, SessionLost, PolicyRaised, BadReply, BadRequest: see there.
+            MessageTooLarge: the question or its answer is.
         """
         ...
 

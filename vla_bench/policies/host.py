@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -112,12 +113,11 @@ class PolicyHost:
         if len(self._sessions) >= self._max_sessions:
             self.metrics.errors[ServerUnreachable.kind] += 1
             raise ServerUnreachable(f"the policy server has no room: {self._max_sessions} sessions are open")
-        loop = asyncio.get_running_loop()
         session = new_id()
-        self._sessions[session] = _Session(SessionRecord(session), loop.time())
+        self._sessions[session] = _Session(SessionRecord(session), monotonic())
         self.metrics.n_sessions_opened += 1
         if self._sweep is None:
-            self._schedule_sweep(loop)
+            self._schedule_sweep(asyncio.get_running_loop())
         return session
 
     async def reset(self, session: str, episode: EpisodeInfo) -> None:
@@ -138,7 +138,7 @@ class PolicyHost:
             error = await self._run(call_reset, self._policy, session, episode)
         finally:
             seat.n_resets -= 1
-            seat.touched = asyncio.get_running_loop().time()
+            seat.touched = monotonic()
             batcher.release()
         if error is not None:
             raise self._count(error)
@@ -196,7 +196,7 @@ class PolicyHost:
     async def _ask(self, seat: _Session, observation: Observation) -> ActionChunk | PolicyError:
         loop = asyncio.get_running_loop()
         identity = observation.identity
-        seat.touched = loop.time()
+        seat.touched = monotonic()
         asking = seat.asking
         if asking is None:
             seat.record.admit(identity)
@@ -213,7 +213,7 @@ class PolicyHost:
         return await waiter
 
     def _deliver(self, seat: _Session, asking: _Asking, answer: Answer) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()  # finer than the clock of the event loop
         if isinstance(answer, PolicyError):
             outcome: ActionChunk | PolicyError = answer
         else:
@@ -275,7 +275,7 @@ class PolicyHost:
             self._schedule_sweep(loop)
 
     def _expire(self) -> None:
-        oldest = asyncio.get_running_loop().time() - self._session_expiry_s
+        oldest = monotonic() - self._session_expiry_s
         for session, seat in list(self._sessions.items()):
             if seat.touched < oldest and not seat.is_busy:
                 log.info("session_expired", session=session)
