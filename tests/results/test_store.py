@@ -40,6 +40,16 @@ def test_everything_of_an_attempt_comes_back(store: Store) -> None:
     assert trace.digests == judged.trace.digests
 
 
+def test_the_machines_of_a_run_are_counted(store: Store) -> None:
+    spec = samples.spec()
+    store.begin_run(spec)
+    other = replace(samples.MACHINE, renderer={"name": "egl"})
+    attempts = [samples.attempt(fingerprint=machine) for machine in (samples.MACHINE, other, other, None)]
+    episodes = spec.plan.episodes
+    store.add(spec.name, [EpisodeResult(episode=e, attempts=(a,)) for e, a in zip(episodes, attempts, strict=False)])
+    assert store.fingerprints(spec.name) == [(other, 2), (samples.MACHINE, 1)]
+
+
 def test_a_run_is_self_contained(store: Store) -> None:
     spec = samples.spec()
     store.begin_run(spec)

@@ -31,13 +31,15 @@ def show(
     from vla_bench.cli.display.console import answer, print_json
     from vla_bench.cli.display.report import print_report
     from vla_bench.cli.reading import open_results
+    from vla_bench.spec.names import match_name
 
     with open_results(db) as store:
-        begun = store.summaries() if not run else ()
-        if not run and not begun:
+        known = [summary.name for summary in store.summaries()]
+        if not known:
             raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
-        summary = store.summary(run or begun[-1].name)
+        summary = store.summary((match_name(run, known) or run) if run else known[-1])
+        machines = store.fingerprints(summary.name)
     if as_json:
         print_json(summary.to_dict())
     else:
-        print_report(summary, answer())
+        print_report(summary, answer(), machines)

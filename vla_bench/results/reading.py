@@ -15,10 +15,11 @@ from vla_bench.results.summary import AttemptTotals, EpisodeCell, RunFacts, summ
 from vla_bench.results.tables import AGGREGATE, ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE
 from vla_bench.spec.errors import StoreCorrupted, UnknownRun
 from vla_bench.spec.outcomes import Outcome
+from vla_bench.spec.result import Fingerprint
 
 __all__ = [
-    "find_run", "identity_of", "load_attempts", "load_outcomes", "load_summary", "planned_episodes", "run_names",
-    "stored_summary",
+    "find_run", "identity_of", "load_attempts", "load_fingerprints", "load_outcomes", "load_summary",
+    "planned_episodes", "run_names", "stored_summary",
 ]  # fmt: skip
 
 
@@ -83,6 +84,23 @@ def load_attempts(connection: Connection, run_id: int, episode_id: str) -> list[
     rows = connection.execute(statement).mappings()
     found = [(attempt_from_row(dict(row), row["content"]), row["trace_digest"]) for row in rows]
     return [StoredAttempt(result=result, trace_digest=digest) for result, digest in found]
+
+
+def load_fingerprints(connection: Connection, run_id: int) -> list[tuple[Fingerprint, int]]:
+    """The machines that a run's attempts were made on, with their numbers of attempts, most first."""
+    n_attempts = sa.func.count().label("n_attempts")
+    counted = (
+        sa.select(ATTEMPT.c.fingerprint, n_attempts)
+        .where(ATTEMPT.c.run_id == run_id, ATTEMPT.c.fingerprint.is_not(None))
+        .group_by(ATTEMPT.c.fingerprint)
+        .subquery()
+    )
+    statement = (
+        sa.select(FINGERPRINT.c.content, counted.c.n_attempts)
+        .join(counted, counted.c.fingerprint == FINGERPRINT.c.id)
+        .order_by(counted.c.n_attempts.desc(), FINGERPRINT.c.id)
+    )
+    return [(Fingerprint(**content), n) for content, n in connection.execute(statement)]
 
 
 def stored_summary(connection: Connection, run_id: int, *, with_details: bool) -> RunSummary | None:

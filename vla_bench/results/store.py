@@ -26,7 +26,7 @@ from vla_bench.spec.canonical import content_id, to_plain
 from vla_bench.spec.episode import Plan
 from vla_bench.spec.errors import RunMismatch, StoreCorrupted
 from vla_bench.spec.outcomes import Outcome
-from vla_bench.spec.result import EpisodeResult, Trace
+from vla_bench.spec.result import EpisodeResult, Fingerprint, Trace
 
 __all__ = ["Store"]
 
@@ -222,6 +222,15 @@ class Store:
         if row is None:
             raise StoreCorrupted(f"the plan of run {run_name!r} is missing from the database")
         return unpack_plan(row["episodes"], row["plan_hash"], row["suite"], row["protocol"])
+
+    def fingerprints(self, run_name: str) -> list[tuple[Fingerprint, int]]:
+        """The machines that attempts of a run were made on, with their numbers of attempts, most first.
+
+        Raises:
+            UnknownRun: there is no such run.
+        """
+        with self.database.read() as connection:
+            return reading.load_fingerprints(connection, reading.find_run(connection, run_name)["id"])
 
     def finish(self, run_name: str) -> RunSummary:
         """Compute the summary of a run and store it; complete or not.

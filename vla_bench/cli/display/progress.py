@@ -117,6 +117,8 @@ class Progress(Listener):
     def run_finished(self, summary: RunSummary) -> None:
         """Clear the running state; the result is the answer, on stdout."""
         self.stop()
+        if self.tally.n_to_run:
+            self.say(f"[dim]{plural(self.tally.n_ended, 'episode')} in {duration(self.tally.elapsed_s)}[/]")
 
     def say(self, line: str) -> None:
         """Print one line of the story (Rich markup)."""

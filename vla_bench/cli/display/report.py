@@ -11,14 +11,17 @@ from vla_bench.cli.display.tables import facts, plain_table
 from vla_bench.cli.display.words import bar, counts, interval, number, percent, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vla_bench.harness.preview import RunPreview
     from vla_bench.results.runs import GroupSummary, RunSummary, TaskSummary
+    from vla_bench.spec.result import Fingerprint
 
 __all__ = ["print_preview", "print_report", "print_score"]
 
 
-def print_report(summary: RunSummary, console: Console) -> None:
-    """Print everything that is known of a run."""
+def print_report(summary: RunSummary, console: Console, machines: Sequence[tuple[Fingerprint, int]] = ()) -> None:
+    """Print everything that is known of a run; `machines` are fingerprints with their numbers of attempts."""
     print_score(summary, console)
     console.print("")
     console.print(_tasks(summary))
@@ -28,6 +31,8 @@ def print_report(summary: RunSummary, console: Console) -> None:
             console.print(_groups(tag, groups))
     console.print("")
     console.print(facts(_details(summary)))
+    for machine, n_attempts in machines:
+        console.print(facts({"machine": _machine(machine, n_attempts if len(machines) > 1 else 0)}))
 
 
 def print_score(summary: RunSummary, console: Console) -> None:
@@ -119,6 +124,16 @@ def _details(summary: RunSummary) -> dict[str, str]:
         "started": summary.started_at,
         "finished": summary.finished_at or "not yet",
     }
+
+
+def _machine(machine: Fingerprint, n_attempts: int) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    renderer = ", ".join(value for value in machine.renderer.values() if value) or "nothing rendered"
+    share = f" ({plural(n_attempts, 'attempt')})" if n_attempts else ""
+    return (
+        "; ".join(part for part in (machine.cpu, machine.os, f"Python {machine.python}", packages, renderer) if part)
+        + share
+    )
 
 
 def print_preview(preview: RunPreview, console: Console) -> None:
