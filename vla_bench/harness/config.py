@@ -30,11 +30,13 @@ class RunConfig:
         fresh: start anew under a numbered name where a run of that name exists.
         db: database URL, empty for the default one.
         traces: folder or object store of the traces, empty for the default one.
+        db_wait_s: how long to wait for another process that writes to the database, seconds.
         executor: registered name.
         workers: simulators at a time, None for as many as the machine has cores.
         max_attempts: tries per episode and command.
         deadlines: how long a policy may take.
         env_start_s, env_call_s: how long a simulator may take to start and per call, seconds.
+        env_growth_bytes: resident memory that a simulator may take beyond what it has after its first reset.
         server_wait_s: how long the run waits for a policy server that went away, seconds.
         max_restarts: times that a server of ours is started anew without an episode judged in between.
         token: bearer token of the policy server, None for none.
@@ -56,12 +58,14 @@ class RunConfig:
     fresh: bool = False
     db: str = ""
     traces: str = ""
+    db_wait_s: float = 30.0
     executor: str = "local"
     workers: int | None = None
     max_attempts: int = 3
     deadlines: Deadlines = Deadlines()
     env_start_s: float = 120.0
     env_call_s: float = 30.0
+    env_growth_bytes: int = 2 << 30
     server_wait_s: float = 30.0
     max_restarts: int = 3
     token: str | None = None
@@ -75,6 +79,8 @@ class RunConfig:
             "max_attempts": self.max_attempts >= 1,
             "env_start_s": self.env_start_s > 0,
             "env_call_s": self.env_call_s > 0,
+            "env_growth_bytes": self.env_growth_bytes > 0,
+            "db_wait_s": self.db_wait_s > 0,
             "server_wait_s": self.server_wait_s >= 0,
             "max_restarts": self.max_restarts >= 0,
         }

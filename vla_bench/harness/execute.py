@@ -112,7 +112,12 @@ def _run_jobs(
         binding=prepared.binding,
         settings=prepared.spec.settings,
         options=prepared.options,
-        limits=replace(WorkerLimits(), start_s=config.env_start_s, call_s=config.env_call_s),
+        limits=replace(
+            WorkerLimits(),
+            start_s=config.env_start_s,
+            call_s=config.env_call_s,
+            memory_growth_bytes=config.env_growth_bytes,
+        ),
         isolation=prepared.executor.isolation,
         open_session=prepared.line.open_session,
     )

@@ -121,7 +121,8 @@ def _open_store(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Stor
         path = locate(config.db, read_only=True).path
         if path is not None and not path.exists():
             return None
-    return stack.enter_context(Store.open(config.db, config.traces, read_only=read_only))
+    opened = Store.open(config.db, config.traces, read_only=read_only, busy_timeout_s=config.db_wait_s)
+    return stack.enter_context(opened)
 
 
 def _env_options(binding: Binding, settings: EvalSettings, config: RunConfig) -> EnvOptions:

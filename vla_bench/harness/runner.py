@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import monotonic
 
 import structlog
 
@@ -66,6 +67,8 @@ class Runner:
         self._attempts: dict[str, list[AttemptResult]] = defaultdict(list)
         self._n_under_way = 0
         self._n_fruitless = 0
+        self._submitted_s: dict[str, float] = {}
+        self._revived_s = 0.0
 
     def run(self, jobs: Iterable[Job]) -> VlaBenchError | None:
         """Make every attempt that is needed.
@@ -97,6 +100,7 @@ class Runner:
     def _submit(self, job: Job) -> None:
         # Counted first: an inline executor runs the job in here.
         self._n_under_way += 1
+        self._submitted_s[job.episode.id] = monotonic()
         self._executor.submit(job)
 
     def _take(self, done: Done) -> None:
@@ -112,7 +116,8 @@ class Runner:
             raise _Stop(error)
         self._count_fruitless(done)
         if isinstance(error, PolicyError) and (done.result is None or isinstance(error, SERVER_GONE)):
-            self._make_sure_of_server(error)
+            is_old_news = self._submitted_s[done.job.episode.id] < self._revived_s
+            self._make_sure_of_server(error, is_old_news=is_old_news)
 
     def _record(self, job: Job, result: AttemptResult) -> None:
         attempts = self._attempts[job.episode.id]
@@ -145,15 +150,23 @@ class Runner:
             if self._n_fruitless > (self._rules.max_restarts + 1) * self._executor.n_workers:
                 raise _Stop(done.error)
 
-    def _make_sure_of_server(self, error: PolicyError) -> None:
-        """Go on only with a server that opens sessions; episodes are not spent on a dead one."""
+    def _make_sure_of_server(self, error: PolicyError, *, is_old_news: bool) -> None:
+        """Go on only with a server that opens sessions; episodes are not spent on a dead one.
+
+        Args:
+            error: what an attempt ended with.
+            is_old_news: the attempt began before the server was brought back.
+        """
+        # One hanging answer holds the one thread in which a policy lives: such a server opens sessions, and no more.
+        is_stuck = isinstance(error, PolicyTimeout) and self._line.is_ours and not is_old_news
         try:
-            if self._line.is_answering():
+            if not is_stuck and self._line.is_answering():
                 return
             wait = ServerWait(error=error, wait_s=self._rules.server_wait_s, is_restarting=self._line.is_ours)
             log.warning("waiting_for_server", error=str(error), is_restarting=wait.is_restarting)
             self._listener.waiting_for_server(wait)
             self._line.revive(self._rules.server_wait_s)
+            self._revived_s = monotonic()
         except PolicyError as gone:
             raise _Stop(gone) from error
         log.info("server_back")
