@@ -328,13 +328,29 @@ def test_the_same_request_twice_at_once_is_one_question() -> None:
     assert len(policy.batches) == 1
 
 
-def test_two_questions_of_a_session_at_once_are_refused() -> None:
+def test_a_question_after_one_that_was_given_up_waits_for_its_turn() -> None:
+    policy = EchoPolicy(pass_s=0.05)
+
     async def talk(host: PolicyHost) -> None:
         session = await opened(host)
-        first = asyncio.ensure_future(host.act(observation(session, E0)))
+        given_up = asyncio.ensure_future(host.act(observation(session, E0)))
         await asyncio.sleep(0)
-        with refused("asks again before the answer"):
-            await host.act(observation(session, E0, step=1))
+        questions = [observation(session, E0, step) for step in (1, 2)]
+        chunks = await asyncio.gather(*map(host.act, questions))
+        assert [chunk.identity for chunk in chunks] == [question.identity for question in questions]
+        assert given_up.done()
+
+    run(policy, talk)
+    assert policy.batches == [policy.batches[0]] * 3
+
+
+def test_another_question_under_the_id_of_one_in_flight_is_refused() -> None:
+    async def talk(host: PolicyHost) -> None:
+        question = observation(await opened(host), E0)
+        first = asyncio.ensure_future(host.act(question))
+        await asyncio.sleep(0)
+        with refused("was used for another question"):
+            await host.act(replace(question, identity=replace(question.identity, step=1)))
         await first
 
     run(EchoPolicy(pass_s=0.05), talk)

@@ -97,8 +97,10 @@ def _answer(asked: Identity, chunk: Any) -> Answer:
         return ActionError(f"the policy's actions are {actions.dtype}, not float32")
     if actions.ndim != 2:
         return ActionError(f"the policy's actions have shape {list(actions.shape)}, not [k, A]")
-    # Other floats are taken too, since NumPy makes float64 unasked; what is too large for float32 becomes infinite,
-    # which the harness judges. The copy keeps the answer where a policy returns the same buffer each time.
+    if actions.dtype == np.float32:
+        return actions.copy()  # a policy may return the same buffer each time
+    # Other floats are taken too, since NumPy makes float64 unasked; what is too large becomes infinite, which the
+    # harness judges.
     with np.errstate(over="ignore"):
         return actions.astype(np.float32)
 

@@ -29,12 +29,24 @@ log = structlog.get_logger(__name__)
 class _Asking:
     """A question in flight, and everybody who waits for its answer."""
 
-    __slots__ = ("arrived", "identity", "waiters")
+    __slots__ = ("_waiters", "arrived", "identity")
 
     def __init__(self, identity: Identity, arrived: float) -> None:
         self.identity = identity
         self.arrived = arrived
-        self.waiters: list[asyncio.Future[ActionChunk | PolicyError]] = []
+        self._waiters: list[asyncio.Future[ActionChunk | PolicyError]] = []
+
+    async def wait(self) -> ActionChunk | PolicyError:
+        """Wait for the answer; cancelling one who waits is nothing to the others."""
+        waiter: asyncio.Future[ActionChunk | PolicyError] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
+
+    def settle(self, outcome: ActionChunk | PolicyError) -> None:
+        """Hand out the answer."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
 
 
 class _Session:
@@ -194,23 +206,20 @@ class PolicyHost:
             log.warning("policy_still_busy_at_stop", waited_s=_STOP_S)
 
     async def _ask(self, seat: _Session, observation: Observation) -> ActionChunk | PolicyError:
-        loop = asyncio.get_running_loop()
         identity = observation.identity
+        while (asking := seat.asking) is not None and asking.identity.request != identity.request:
+            # Whoever asked before has given up, since a session asks one question at a time.
+            await asking.wait()
         seat.touched = monotonic()
-        asking = seat.asking
         if asking is None:
             seat.record.admit(identity)
             asking = seat.asking = _Asking(identity, seat.touched)
             self._get_batcher().ask(observation, partial(self._deliver, seat, asking))
         elif asking.identity == identity:
             self.metrics.n_repeats += 1
-        elif asking.identity.request == identity.request:
-            raise reused_request(identity, asking.identity)
         else:
-            raise BadRequest(f"session {identity.session!r} asks again before the answer to {asking.identity}")
-        waiter: asyncio.Future[ActionChunk | PolicyError] = loop.create_future()
-        asking.waiters.append(waiter)
-        return await waiter
+            raise reused_request(identity, asking.identity)
+        return await asking.wait()
 
     def _deliver(self, seat: _Session, asking: _Asking, answer: Answer) -> None:
         now = monotonic()  # finer than the clock of the event loop
@@ -228,9 +237,7 @@ class PolicyHost:
         seat.touched = now
         if not seat.n_resets:
             seat.record.remember(asking.identity, outcome)
-        for waiter in asking.waiters:
-            if not waiter.done():
-                waiter.set_result(outcome)
+        asking.settle(outcome)
 
     def _start_pass(self, batch: Sequence[Observation], done: Callable[[list[Answer]], None]) -> None:
         self.metrics.batch_sizes[len(batch)] += 1
