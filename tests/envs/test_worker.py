@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -264,6 +265,22 @@ def test_ctrl_c_in_a_call_leaves_no_stale_answer(start: Open, tmp_path: Path) ->
         env.reset(EPISODES[0])
 
 
+def test_a_signal_handler_can_close_the_env_whose_call_it_interrupts(start: Open, tmp_path: Path) -> None:
+    env, marker = start(close_s=0.2), tmp_path / "hanging"
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGUSR1, lambda *_: env.close())
+    sender = threading.Thread(target=lambda: (wait_for(marker), signal.pthread_kill(main, signal.SIGUSR1)))
+    sender.start()
+    try:
+        with pytest.raises(EnvCrashed, match="was closed during"):
+            run(env, faulty("hang", 2, once=str(marker)))
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert is_gone(env.pid)
+
+
 def wait_for(path: Path) -> None:
     while not path.exists():
         threading.Event().wait(0.01)
@@ -386,3 +403,14 @@ def test_protocols_and_changed_suites_reach_the_worker() -> None:
         assert env.advance(STILL).step == 3
     finally:
         env.close()
+
+
+def test_a_worker_imports_only_what_a_suites_own_environment_has() -> None:
+    code = """
+import sys
+for absent in ("psutil", "structlog", "pydantic", "fastapi", "sqlmodel", "scipy", "yaml", "rich"):
+    sys.modules[absent] = None
+import vla_bench.envs.runtime.worker
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -48,7 +48,8 @@ class WorkerProcess:
         self._limit_bytes = 0
         self._tail = bytearray()
         self._over = threading.Event()
-        self._end = threading.Lock()
+        # Re-entrant: a finalizer or a signal handler may come here in a thread that is here already.
+        self._end = threading.RLock()
         self.leak = ""
         self._process = subprocess.Popen(
             command,

@@ -51,7 +51,8 @@ class WorkerEnv:
         self.suite = suite
         self._limits = limits
         self._deadline_s, self._is_warm = limits.start_s, False
-        self._calls = threading.Lock()
+        # Re-entrant, so that a signal handler can close the env whose call it interrupts.
+        self._calls = threading.RLock()
         self._is_over = False
         self._doing, self._step = "its start", -1
         place = place_of(family, options)
