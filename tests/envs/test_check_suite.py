@@ -154,7 +154,7 @@ BROKEN = [
             "imported colorsys",
             "two descriptions differ",
             "tasks have unique ids, instructions, limits and an initial state for every trial: the ids are",
-            "it goes on at step",
+            "at step 41 of 40 it goes on",
             "advance() was accepted",
         ],
         id="description and end",
