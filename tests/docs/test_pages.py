@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, blocks, links, read, write_files
+from vla_bench.cli.main import build_cli
 
 AT_THE_ROOT = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "requirements/README.md"]
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -61,6 +63,17 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     out = run(str(Path(sys.executable).parent / "zensical"), "build", "--strict", cwd=tmp_path)
     assert "No issues found" in out, out
     assert (tmp_path / "site" / "start" / "index.html").exists()
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_every_command_line_is_understood(page: str) -> None:
+    """What stands in a shell block is parsed by the command itself: names of commands, options, and their values."""
+    group = build_cli()
+    text = "".join(block.text for block in blocks(page) if block.language == "bash").replace("\\\n", "")
+    for line in text.splitlines():
+        if line.startswith("vla-bench ") and "--help" not in line:
+            name, *arguments = shlex.split(line, comments=True)[1:]
+            group.commands[name].make_context(name, arguments)
 
 
 @pytest.mark.slow
