@@ -1,6 +1,7 @@
 """A private PostgreSQL cluster for tests: made in a temporary folder, stopped on every path.
 
-`VLA_BENCH_TEST_POSTGRES` names a server to use instead (`postgresql://user@host/database`; the user may create databases).
+`VLA_BENCH_TEST_POSTGRES` names a server to use instead (`postgresql://user@host/database`, a user who may create
+databases).
 The server refuses to run as root, so that root starts it as `postgres` or `nobody`.
 """
 

@@ -38,7 +38,12 @@ def suite(n_tasks: int = 3, n_trials: int = 2, **changes: Any) -> Suite:
 def spec(name: str = "a-run", of: Suite | None = None, **changes: Any) -> RunSpec:
     of = of or suite()
     made = RunSpec(
-        name=name, suite=of, plan=make_plan(of), settings=EvalSettings(), policy=PolicyInfo(name="lamp"), command="run x"
+        name=name,
+        suite=of,
+        plan=make_plan(of),
+        settings=EvalSettings(),
+        policy=PolicyInfo(name="lamp"),
+        command="run x",
     )
     return replace(made, **changes)
 
@@ -55,7 +60,9 @@ def trace(seed: int = 0, n_steps: int = 16, latency_ms: Sequence[float] = (10.0,
     )
 
 
-def attempt(outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, *, seed: int = 0, **changes: Any) -> AttemptResult:
+def attempt(
+    outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, *, seed: int = 0, **changes: Any
+) -> AttemptResult:
     outcome = Outcome(outcome)
     made = AttemptResult(
         attempt=number,
@@ -68,7 +75,13 @@ def attempt(outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, *, seed: 
         initial_digest="ab" * 16,
         final_digest=f"{seed:032x}",
         latencies=Latencies(
-            wall_ms=100.0, policy_ms=30.0, env_ms=65.0, n_queries=2, policy_p50_ms=15.0, policy_p95_ms=19.5, policy_max_ms=20.0
+            wall_ms=100.0,
+            policy_ms=30.0,
+            env_ms=65.0,
+            n_queries=2,
+            policy_p50_ms=15.0,
+            policy_p95_ms=19.5,
+            policy_max_ms=20.0,
         ),
         fingerprint=MACHINE,
         trace=trace(seed),
@@ -77,7 +90,9 @@ def attempt(outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, *, seed: 
     return replace(made, **changes)
 
 
-def result(episode: Episode, outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, **changes: Any) -> EpisodeResult:
+def result(
+    episode: Episode, outcome: Outcome | str = Outcome.SUCCESS, number: int = 0, **changes: Any
+) -> EpisodeResult:
     return EpisodeResult(episode=episode, attempts=(attempt(outcome, number, **changes),))
 
 

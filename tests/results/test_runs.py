@@ -51,7 +51,12 @@ def test_there_is_one_way_to_write_a_score(arguments, line: str) -> None:
 
 def test_a_complete_run_has_a_rate_and_both_intervals(memory: Store) -> None:
     summary = run(memory, ["success"] * 5 + ["failure"])
-    assert (summary.is_complete, summary.n_success, summary.n_judged, summary.rate) == (True, 5, 6, pytest.approx(5 / 6))
+    assert (summary.is_complete, summary.n_success, summary.n_judged, summary.rate) == (
+        True,
+        5,
+        6,
+        pytest.approx(5 / 6),
+    )
     assert summary.these_tasks is not None
     assert summary.tasks_like_these is not None
     assert summary.tasks_like_these.is_rough

@@ -30,7 +30,10 @@ def test_everything_of_an_attempt_comes_back(store: Store) -> None:
     spec = samples.spec()
     store.begin_run(spec)
     episode = spec.plan.episodes[0]
-    lost, judged = samples.attempt("env_error", seed=1), samples.attempt("success", 1, seed=2, n_clipped=3, flags=("unstable",))
+    lost, judged = (
+        samples.attempt("env_error", seed=1),
+        samples.attempt("success", 1, seed=2, n_clipped=3, flags=("unstable",)),
+    )
     store.add(spec.name, [EpisodeResult(episode=episode, attempts=(lost, judged))])
     stored = store.attempts_of(spec.name, episode.id)
     assert [item.result for item in stored] == [replace(lost, trace=None), replace(judged, trace=None)]

@@ -16,7 +16,9 @@ from vla_bench.results.stats.suites import TaskCounts, mean_rate, tasks_like_the
 
 SUCCESSES = [50, 49, 48, 50, 45, 40, 47, 50, 44, 37]
 T9 = 2.262157
-tasks = st.lists(st.integers(1, 12).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=12)
+tasks = st.lists(
+    st.integers(1, 12).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=12
+)
 
 
 def of(pairs: list[tuple[int, int]]) -> list[TaskCounts]:

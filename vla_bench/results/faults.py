@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +101,9 @@ def database_errors(where: str) -> Iterator[None]:
         raise _mapped(where, error.orig, error.connection_invalidated) from error
     except sqlite3.Error as error:
         raise _mapped(where, error, False) from error
+    except json.JSONDecodeError as error:
+        # Only the database's own columns are decoded inside these blocks.
+        raise StoreCorrupted(f"{where}: a JSON value is damaged: {error}. {_WAY_OUT[StoreCorrupted]}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"{where}: {_first_line(error)}. {_WAY_OUT[StoreError]}") from error
 

@@ -7,10 +7,10 @@ user puts the files together with `vla-bench merge`.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from os import getpid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +80,7 @@ def open_view(location: Location, kind: str) -> tuple[Database, list[str]]:
 def own_file(location: Location) -> Location:
     """The file of this process beside the named one: `results-HOST-PID.db`."""
     assert location.path is not None, "only a file lies on a file system"
-    name = f"{location.path.stem}-{socket.gethostname().replace('/', '_')}-{os.getpid()}{location.path.suffix}"
+    name = f"{location.path.stem}-{socket.gethostname().replace('/', '_')}-{getpid()}{location.path.suffix}"
     return replace(locate(location.path.with_name(name)), traces=location.traces)
 
 
