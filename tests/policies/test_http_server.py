@@ -18,9 +18,9 @@ from tests.policies.stubs import EchoPolicy, server_process
 from vla_bench.policies import codec
 from vla_bench.policies.base import PolicySession
 from vla_bench.policies.codec import Form
-from vla_bench.policies.http import server as server_module
 from vla_bench.policies.http.client import connect
 from vla_bench.policies.http.server import BackgroundServer, serve
+from vla_bench.policies.listening import warn_if_open
 from vla_bench.spec.errors import PolicyError, UsageError
 
 E0 = episode("e0")
@@ -232,7 +232,7 @@ def test_a_port_in_use_is_a_usage_error(server: BackgroundServer) -> None:
 )
 def test_listening_to_the_network_without_a_token_is_warned_of(host: str, token: str | None, is_warned: bool) -> None:
     with structlog.testing.capture_logs() as events:
-        server_module._warn_if_open(host, token)
+        warn_if_open(host, token)
     assert any(event["event"] == "policy_server_open_to_the_network" for event in events) is is_warned
 
 

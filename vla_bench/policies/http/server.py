@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 import socket
 import threading
@@ -19,6 +18,7 @@ from vla_bench.policies.base import Policy
 from vla_bench.policies.codec import MAX_BYTES
 from vla_bench.policies.host import PolicyHost
 from vla_bench.policies.http.app import PolicyApp
+from vla_bench.policies.listening import warn_if_open
 from vla_bench.policies.memory import keep_freed_memory
 from vla_bench.spec.errors import UsageError
 
@@ -60,7 +60,7 @@ def serve(
     """
     keep_freed_memory()
     with contextlib.closing(_listen(host, port)) as listener:
-        _warn_if_open(host, token)
+        warn_if_open(host, token)
         policy_host = PolicyHost(policy, max_wait_s=max_wait_s, session_expiry_s=session_expiry_s)
         server = _Server(PolicyApp(policy_host, token=token, max_bytes=max_bytes), listener, on_ready)
         server.run(sockets=[listener])
@@ -183,12 +183,3 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError) as error:
         raise UsageError(f"cannot listen on {host} port {port}: {error}. Give another --host or --port") from error
-
-
-def _warn_if_open(host: str, token: str | None) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not (is_loopback or token):
-        log.warning("policy_server_open_to_the_network", host=host, way_out="give it a token with --token")
