@@ -117,7 +117,7 @@ def measure(n_sessions: int, *, n_pictures: int, pass_ms: float, n_passes: int, 
 def _batch_sizes(port: int) -> str:
     text = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     lines = [line for line in text.splitlines() if line.startswith("vla_bench_policy_batches_total{")]
-    counts = [line.replace('"', ' ').split() for line in lines]
+    counts = [line.replace('"', " ").split() for line in lines]
     return ", ".join(f"{words[1]}×{words[-1]}" for words in counts)
 
 

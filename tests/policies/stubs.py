@@ -1,6 +1,6 @@
 """Policies that show what reached them, and a server of one in a process of its own.
 
-    python -m tests.policies.stubs [--token T] [--name N] [--pass-s S]    prints `port N`
+$ python -m tests.policies.stubs [--token T] [--name N] [--pass-s S]    prints `port N`
 """
 
 from __future__ import annotations
