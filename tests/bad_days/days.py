@@ -101,7 +101,7 @@ class Day:
 
     @property
     def noticed_s(self) -> float:
-        """How long the first lost attempt lasted, which is more than the fault took to be noticed; else the whole run."""
+        """How long the first lost attempt lasted, more than the fault took to be noticed; else the whole run."""
         return self.lost[0].latencies.wall_ms / 1e3 if self.lost else self.took_s
 
 

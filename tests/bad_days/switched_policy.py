@@ -13,7 +13,7 @@ class SwitchedPolicy(FaultyPolicy):
     """`FaultyPolicy` that reads its fault from a file at every reset."""
 
     def __init__(self, orders: str) -> None:
-        super().__init__(base="expert", label="switched")
+        super().__init__(base="expert", label="switched", seconds=3600)
         self.orders = Path(orders)
 
     def reset(self, session: str, episode: EpisodeInfo) -> None:
