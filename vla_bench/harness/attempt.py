@@ -16,6 +16,7 @@ from vla_bench.harness.rollout import Rollout
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
 from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
+from vla_bench.spec.result import AttemptResult
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
@@ -58,11 +59,18 @@ class EpisodeWorker:
         """Make the attempt; see `AttemptWorker.run`."""
         if job.wants_fresh_worker:
             self.close()
-        setup = self._setup
-        rollout = Rollout(setup.suite, job.episode, job.attempt, setup.binding, setup.settings)
+        rollout = self._new_rollout(job)
         lost: VlaBenchError
         try:
-            return self._run(job, rollout)
+            env = self._open_env()
+            try:
+                session = self._setup.open_session()
+            except PolicyError as error:
+                # The episode has not begun: it is not an attempt, and the simulator is as good as before.
+                return Done(job=job, error=error)
+            # The clock of an attempt starts when simulator and session are there.
+            rollout = self._new_rollout(job)
+            return Done(job=job, result=_run(env, session, rollout))
         except (PolicyError, EnvError) as error:
             lost = error
         except UsageError as error:
@@ -73,19 +81,9 @@ class EpisodeWorker:
         self.close()
         return Done(job=job, result=rollout.lost(lost), error=lost)
 
-    def _run(self, job: Job, rollout: Rollout) -> Done:
-        env = self._open_env()
-        rollout.fingerprint = env.fingerprint
-        try:
-            session = self._setup.open_session()
-        except PolicyError as error:
-            # The episode has not begun: it is not an attempt, and the simulator is as good as before.
-            return Done(job=job, error=error)
-        try:
-            run_episode(env, session, rollout)
-        finally:
-            session.close()
-        return Done(job=job, result=rollout.result())
+    def _new_rollout(self, job: Job) -> Rollout:
+        setup = self._setup
+        return Rollout(setup.suite, job.episode, job.attempt, setup.binding, setup.settings)
 
     def _open_env(self) -> EnvHandle:
         if self._env is None:
@@ -106,3 +104,12 @@ class EpisodeWorker:
         env, self._env = self._env, None
         if env is not None:
             env.close()
+
+
+def _run(env: EnvHandle, session: PolicySession, rollout: Rollout) -> AttemptResult:
+    rollout.fingerprint = env.fingerprint
+    try:
+        run_episode(env, session, rollout)
+        return rollout.result()
+    finally:
+        session.close()
