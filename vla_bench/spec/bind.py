@@ -1,4 +1,4 @@
-"""`bind()` joins a policy and a suite: it returns the conversion between them, or refuses with every mismatch at once."""
+"""`bind()` joins a policy and a suite: it returns the conversion between them, or refuses with every mismatch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Binding", "CameraBinding", "bind"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraBinding:
-    """One camera as the policy gets it: the suite's picture brought to `height` × `width` in the policy's convention."""
+    """One camera as the policy gets it: a picture of `height` × `width` pixels in the policy's convention."""
 
     name: str
     height: int
@@ -86,7 +86,9 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
     if policy.wants_depth and not policy.cameras:
         problems.append("the policy wants depth and names no camera")
     if settings.replan_horizon is not None and settings.replan_horizon > policy.chunk_length:
-        problems.append(f"replan horizon {settings.replan_horizon} is longer than the policy's chunks ({policy.chunk_length})")
+        problems.append(
+            f"replan horizon {settings.replan_horizon} is longer than the policy's chunks ({policy.chunk_length})"
+        )
     if settings.history and settings.history != policy.history:
         problems.append(f"settings ask for history {list(settings.history)}, the policy for {list(policy.history)}")
     if problems:
@@ -116,7 +118,9 @@ def _action_problems(policy: ActionConvention, suite: ActionConvention) -> list[
     if (policy.rotation is Rotation.NONE) != (suite.rotation is Rotation.NONE):
         problems.append(f"actions: policy rotation is {policy.rotation}, suite rotation is {suite.rotation}")
     if (policy.gripper is Gripper.NONE) != (suite.gripper is Gripper.NONE):
-        problems.append(f"actions: policy gripper is {policy.gripper.value!r}, suite gripper is {suite.gripper.value!r}")
+        problems.append(
+            f"actions: policy gripper is {policy.gripper.value!r}, suite gripper is {suite.gripper.value!r}"
+        )
     return problems
 
 

@@ -19,11 +19,11 @@ import numpy as np
 __all__ = ["TEST_VECTOR", "blake2b_hex", "canonical_json", "content_id", "sha256_hex", "to_plain"]
 
 TEST_VECTOR: tuple[Any, str, str] = (
-    {"z": [1, 1.0, -0.0, 0.1, 1e16, 1e-7], "a": {"é": "\u2028\"\\\n", "B": None, "b": True}, "n": 2**53},
+    {"z": [1, 1.0, -0.0, 0.1, 1e16, 1e-7], "a": {"é": '\u2028"\\\n', "B": None, "b": True}, "n": 2**53},
     '{"a":{"B":null,"b":true,"é":"\u2028\\"\\\\\\n"},"n":9007199254740992,"z":[1,1.0,0.0,0.1,1e+16,1e-07]}',
     "fc297b8ebb5e1415c0309a5b5f8d58bab02f325294aa5823526a349b7244c57c",
 )
-"""An object, its canonical JSON and the SHA-256 of the UTF-8 bytes. `-0.0` is written `0.0`; integers and floats stay apart."""
+"""An object, its canonical JSON and the SHA-256 of its bytes. `-0.0` is written `0.0`; integers and floats stay apart."""
 
 
 def to_plain(value: Any) -> Any:
@@ -33,7 +33,7 @@ def to_plain(value: Any) -> Any:
         ValueError: a float is NaN or infinite, or a mapping's key is not a string.
         TypeError: the value has no JSON form (bytes, sets, arbitrary objects).
     """
-    if value is None or isinstance(value, str) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, str) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, enum.Enum):
         return to_plain(value.value)

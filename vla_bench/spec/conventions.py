@@ -15,7 +15,7 @@ __all__ = [
 
 
 class Rotation(enum.StrEnum):
-    """How an orientation is written. All are active rotations; quaternions are unit, `euler_xyz` is extrinsic, radians."""
+    """How an orientation is written: active rotations, unit quaternions, extrinsic `euler_xyz` in radians."""
 
     NONE = "none"
     AXIS_ANGLE = "axis_angle"

@@ -1,7 +1,7 @@
 """Converters between conventions: rotations, grippers, pictures. Pure NumPy, any leading batch dimensions.
 
-Every rotation goes through its matrix. Formulas: Shuster 1993, "A survey of attitude representations"; the 6-number form
-is Zhou et al. 2019 (arXiv 1812.07035).
+Every rotation goes through its matrix. Formulas: Shuster 1993, "A survey of attitude representations"; the
+6-number form is Zhou et al. 2019 (arXiv 1812.07035).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _SMALL_ANGLE = 1e-8
 def convert_rotation(values: NDArray[np.floating], source: Rotation, target: Rotation) -> Float:
     """Rewrite rotations `[..., n]` from one form into another.
 
-    Quaternions come out with a non-negative real part, axis-angles with an angle in [0, π], Euler angles with the middle
-    one in [-π/2, π/2]. Equal forms are passed through untouched: upstream code that relies on an unnormalised axis-angle
-    gets it as it is.
+    Quaternions come out with a non-negative real part, axis-angles with an angle in [0, π], Euler angles with the
+    middle one in [-π/2, π/2]. Equal forms are passed through untouched: code that relies on an unnormalised
+    axis-angle gets it as it is.
 
     Raises:
         ValueError: wrong length, a zero quaternion, or one side has no rotation and the other has.

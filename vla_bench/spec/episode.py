@@ -119,7 +119,7 @@ def make_plan(
 ) -> Plan:
     """Lay out the episodes of a suite: repeat by repeat, trial by trial, task by task.
 
-    A plan that is cut short therefore still covers every task, and a plan with fewer trials is a prefix of a longer one.
+    A plan that is cut short therefore still covers every task, and one with fewer trials is a prefix of a longer one.
 
     Args:
         suite: with its protocol.

@@ -2,7 +2,8 @@
 
     VlaBenchError
     ├── UsageError              the user changes the command                    exit 2
-    │   ├── UnknownName         ├ UnknownSuite · UnknownTask · UnknownProtocol · UnknownPolicy · UnknownRun · UnknownExecutor
+    │   ├── UnknownName         ├ UnknownSuite · UnknownTask · UnknownProtocol · UnknownPolicy · UnknownRun
+    │   │                       └ UnknownExecutor
     │   ├── MissingExtra        a Python package is not installed
     │   ├── SuiteNotInstalled   the suite's own environment or assets are missing
     │   ├── NoRenderer          pictures were asked for and no render back end works
@@ -16,7 +17,8 @@
     ├── EnvError                outcome env_error                               exit 3
     │   └── EnvStartFailed · EnvRaised · EnvCrashed · EnvHung · EnvLeaked · EnvUnstable · BlackPicture
     ├── HarnessError            outcome harness_error                           exit 70
-    │   └── StoreError          ├ StoreFull · StoreLocked · StoreReadOnly · StoreCorrupted · SchemaMismatch · StoreUnreachable
+    │   └── StoreError          ├ StoreFull · StoreLocked · StoreReadOnly · StoreCorrupted · SchemaMismatch
+    │                           └ StoreUnreachable
     └── Interrupted             Ctrl-C or SIGTERM                               exit 130
 
 A message says what happened, with what values, and the next command. Programming mistakes stay `TypeError` and
@@ -122,7 +124,7 @@ class MissingExtra(UsageError):
 
 
 class SuiteNotInstalled(UsageError):
-    """Raised when a suite's own environment or its assets are missing; the message has the one line that installs them."""
+    """Raised when a suite's own environment or assets are missing; the message has the line that installs them."""
 
     kind = "suite_not_installed"
 
@@ -140,7 +142,7 @@ class ConventionMismatch(UsageError):
 
 
 class RunMismatch(UsageError):
-    """Raised when a run of that name exists with another plan, other settings or another policy; the message is a diff."""
+    """Raised when a run of that name has another plan, other settings or another policy; the message is a diff."""
 
     kind = "run_mismatch"
 

@@ -19,7 +19,9 @@ def match_name(name: str, known: Iterable[str]) -> str | None:
     if name in candidates:
         return name
     wanted = normalise_name(name)
-    return next((candidate for candidate in candidates if normalise_name(candidate) == wanted), None) if wanted else None
+    return (
+        next((candidate for candidate in candidates if normalise_name(candidate) == wanted), None) if wanted else None
+    )
 
 
 def near_matches(name: str, known: Iterable[str], limit: int = 2) -> list[str]:

@@ -27,7 +27,7 @@ def encode_array(value: Any) -> Any:
             raise TypeError(f"arrays of dtype {value.dtype} do not travel")
         array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
         # A memoryview saves one copy of every picture.
-        data = memoryview(array.reshape(-1).view(np.uint8)) if array.size else b""
+        data = array.reshape(-1).view(np.uint8).data if array.size else b""
         return {"__ndarray__": array.dtype.str, "shape": list(value.shape), "data": data}
     if isinstance(value, np.generic):
         return value.item()
