@@ -21,6 +21,7 @@ from vla_bench.policies.codec import (
     encode_opening,
     encode_receipt,
 )
+from vla_bench.policies.sessions import new_id
 from vla_bench.spec.errors import BadRequest
 from vla_bench.spec.messages import ActionChunk, Identity, Observation, PolicyInfo
 
@@ -129,10 +130,11 @@ class RawServer:
         if path == "/v1/policy":
             connection.sendall(http(encode_info(self.info, SERVER)))
         elif path == "/v1/sessions":
-            connection.sendall(http(encode_opening(Opening("s", self.info.digest, SERVER))))
+            connection.sendall(http(encode_opening(Opening(new_id(), self.info.digest, SERVER))))
         elif path.endswith("/reset"):
             episode, request = decode_reset(body)
-            identity = Identity("s", episode.episode, episode.attempt, episode.stage, 0, request)
+            session = path.split("/")[-2]
+            identity = Identity(session, episode.episode, episode.attempt, episode.stage, 0, request)
             connection.sendall(http(encode_receipt(Receipt(identity, SERVER))))
         elif method == "DELETE":
             connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
