@@ -107,7 +107,8 @@ class Painter:
         near = self._model.vis.map.znear * self._model.stat.extent
         far = self._model.vis.map.zfar * self._model.stat.extent
         metres = near * far / (near + buffer.astype(np.float64) * (far - near))
-        return metres[::-1].astype(np.float32)
+        upwards: NDArray[np.float32] = metres.astype(np.float32)
+        return upwards[::-1]
 
     def _draw(self, data: Any, camera: str) -> None:
         self._camera.fixedcamid = self._model.camera(camera).id

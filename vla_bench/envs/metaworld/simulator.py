@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-import metaworld
+import metaworld.env_dict
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Simulator:
         mujoco.set_mju_user_warning(lambda message: None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            env = metaworld.ALL_V3_ENVIRONMENTS[task]()
+            env = metaworld.env_dict.ALL_V3_ENVIRONMENTS[task]()
         env._set_task_called = True
         env._freeze_rand_vec = False
         env.seeded_rand_vec = True
@@ -107,11 +107,11 @@ class Simulator:
         mujoco.mj_getState(self.model, self.data, self._integration_state, _INTEGRATION)
         env = self._env
         digest = hashlib.blake2b(self._scene_digest, digest_size=16)
-        digest.update(self._integration_state)
+        digest.update(self._integration_state.tobytes())
         digest.update(self.model.body_pos)
         digest.update(self.model.site_pos)
         digest.update(env._prev_obs)
-        digest.update(np.asarray(env._target_pos, np.float64))
+        digest.update(np.asarray(env._target_pos, np.float64).tobytes())
         digest.update(env.curr_path_length.to_bytes(4, "little"))
         return digest.hexdigest()
 
@@ -119,7 +119,7 @@ class Simulator:
         """What an episode does not change: the parts of the model that tasks move, metaworld's values after reset."""
         digest = hashlib.blake2b(digest_size=16)
         for name in _MOVED_BY_TASKS:
-            digest.update(getattr(self.model, name))
+            digest.update(getattr(self.model, name).tobytes())
         for name, value in sorted(_values(self._env).items()):
             plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
             digest.update(f"{name}={plain!r};".encode())

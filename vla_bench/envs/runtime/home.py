@@ -1,0 +1,28 @@
+"""Where this room keeps things on disk: suites' own environments, and what probes found out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_folder", "environments_folder"]
+
+
+def environments_folder() -> Path:
+    """`envs` in `VLA_BENCH_HOME`, or in the user's data folder of the platform; it need not exist."""
+    return _home("data") / "envs"
+
+
+def cache_folder() -> Path:
+    """`cache` in `VLA_BENCH_HOME`, or the user's cache folder of the platform; it need not exist."""
+    return _home("cache") / "cache" if os.environ.get("VLA_BENCH_HOME") else _home("cache")
+
+
+def _home(kind: str) -> Path:
+    if chosen := os.environ.get("VLA_BENCH_HOME"):
+        return Path(chosen).expanduser().absolute()
+    # Only the parent asks, never a worker under a suite's own interpreter, which may not have it.
+    import platformdirs
+
+    find = platformdirs.user_data_dir if kind == "data" else platformdirs.user_cache_dir
+    return Path(find("vla-bench", appauthor=False))
