@@ -13,8 +13,8 @@ def run_episode(env: EnvHandle, policy: PolicySession, rollout: Rollout) -> None
     """Run one attempt at one episode.
 
     Ask the policy for a chunk of actions, execute its first `replan_horizon` ones, look, ask again: until the suite's
-    rule says success, the task ends, or the horizon is reached. A change of stage drops the rest of the chunk and resets
-    the policy with the new instruction, while the simulator goes on.
+    rule says success, the task ends, or the horizon is reached. A change of stage drops the rest of the chunk and
+    resets the policy with the new instruction, while the simulator goes on.
 
     Args:
         env: a simulator; whatever ran in it before does not matter.

@@ -23,7 +23,7 @@ TEST_VECTOR: tuple[Any, str, str] = (
     '{"a":{"B":null,"b":true,"é":"\u2028\\"\\\\\\n"},"n":9007199254740992,"z":[1,1.0,0.0,0.1,1e+16,1e-07]}',
     "fc297b8ebb5e1415c0309a5b5f8d58bab02f325294aa5823526a349b7244c57c",
 )
-"""An object, its canonical JSON and the SHA-256 of its bytes. `-0.0` is written `0.0`; integers and floats stay apart."""
+"""An object, its canonical JSON and the SHA-256 of its bytes: `-0.0` is written `0.0`, integers stay integers."""
 
 
 def to_plain(value: Any) -> Any:

@@ -35,7 +35,8 @@ from vla_bench.spec.outcomes import ExitCode, Outcome
 
 __all__ = [
     "ActionError", "BadReply", "BadRequest", "BlackPicture", "ConventionMismatch", "EmptyPlan", "EnvCrashed",
-    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "Interrupted", "MessageTooLarge",
+    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "Interrupted",
+    "MessageTooLarge",
     "MissingExtra", "NoRenderer", "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch",
     "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull",
     "StoreLocked", "StoreReadOnly", "StoreUnreachable", "SuiteNotInstalled", "Unauthorized", "UnknownExecutor",
