@@ -46,7 +46,8 @@ def controller(task_id: str) -> Controller:
         # metaworld warns at nearly every step that its own gains exceed the bounds, which are for us to clip to.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            action = expert.get_action(privileged["observation"])
+            # A copy: some of these experts write into what they are shown.
+            action = expert.get_action(privileged["observation"].copy())
         bounded: NDArray[np.float32] = np.clip(action, -1.0, 1.0).astype(np.float32)
         return bounded
 
