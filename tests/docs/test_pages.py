@@ -60,8 +60,7 @@ def test_every_page_is_in_the_navigation_and_exists() -> None:
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     for name in ("docs", "zensical.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
-    out = run(str(Path(sys.executable).parent / "zensical"), "build", "--strict", cwd=tmp_path)
-    assert "No issues found" in out, out
+    run(str(Path(sys.executable).parent / "zensical"), "build", "--strict", cwd=tmp_path, NO_COLOR="1")
     assert (tmp_path / "site" / "start" / "index.html").exists()
 
 
