@@ -32,7 +32,7 @@ WRONG = [
     ((*RUN, "--executor", "lokal"), "unknown executor 'lokal'. Did you mean 'local'"),
     ((*RUN, "--workers", "0"), "workers=0"),
     ((*RUN, "--db", "mysql://here/there"), "not in mysql"),
-    (("show", "exprt-toy_reach"), "unknown run 'exprt-toy_reach'"),
+    (("show", "exprt-toy_reach"), "the database has no runs"),
     (("show",), "the database has no runs"),
     (("serve", "nop"), "unknown policy 'nop'. Did you mean 'noop'"),
     (("serve", "http://127.0.0.1:9"), "is a server already"),

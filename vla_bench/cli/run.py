@@ -113,7 +113,7 @@ def run(
 ) -> None:
     """Run a policy through a suite and print how often it succeeds.
 
-    The same command goes on where it stopped. Exit code 3 says that episodes are missing: their score is not printed.
+    The same command goes on where it stopped. Exit code 3 says that episodes are missing: then no rate is printed.
     """
     from vla_bench.harness.config import RunConfig
     from vla_bench.policies.base import Deadlines
@@ -161,9 +161,13 @@ def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
 
 
 def _create_env(suite: str) -> None:
+    """Create the suite's environment where it cannot run without."""
     from vla_bench.cli.env import create
+    from vla_bench.envs.registry import family_of
+    from vla_bench.envs.runtime.install import installation_status
 
-    create(suite)
+    if not installation_status(family_of(suite)).is_ready:
+        create(suite)
 
 
 def _preview(config: RunConfig, *, as_json: bool) -> None:
@@ -195,4 +199,6 @@ def _execute(config: RunConfig, *, as_json: bool) -> None:
         print_json(summary.to_dict())
     else:
         print_report(summary, answer())
-    raise typer.Exit(ExitCode.OK if summary.is_complete else ExitCode.INCOMPLETE)
+    # A shard has done its part where all of its own episodes are judged: the score waits for `merge`.
+    is_done = summary.is_complete or bool(config.shard and listener.tally.n_judged == listener.tally.n_planned)
+    raise typer.Exit(ExitCode.OK if is_done else ExitCode.INCOMPLETE)

@@ -54,10 +54,17 @@ def _print(runs: list[RunSummary]) -> None:
 
     table = plain_table("run", "suite", "protocol", "rate>", "95 %", "started", "score")
     for run in runs:
-        oracle = "  [note]oracle[/]" if run.is_oracle else ""
+        oracle = " [note]oracle[/]" if run.is_oracle else ""
         rate = percent(run.rate) if run.is_complete else "[lost]incomplete[/]"
+        started = run.started_at[:16].replace("T", " ")
+        bounds = interval(run.these_tasks)
         table.add_row(
-            f"[name]{escape(run.name)}[/]", run.suite, run.protocol, rate, interval(run.these_tasks),
-            run.started_at[:16].replace("T", " "), escape(run.score_line) + oracle,
-        )  # fmt: skip
+            f"[name]{escape(run.name)}[/]{oracle}",
+            run.suite,
+            run.protocol,
+            rate,
+            bounds,
+            started,
+            escape(run.score_line),
+        )
     answer().print(table)

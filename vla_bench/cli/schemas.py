@@ -246,7 +246,7 @@ class EnvModel(_Model):
     family: str
     path: str
     python: str
-    size_mib: float | None
+    size_mib: float
 
 
 class EnvListModel(_Model):

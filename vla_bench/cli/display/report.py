@@ -69,7 +69,10 @@ def _print_bounds(summary: RunSummary, console: Console) -> None:
     }
     console.print("  [lost]incomplete: no score[/]")
     console.print(facts(rows))
-    if summary.command:
+    if summary.shards:
+        parts = ", ".join(summary.shards)
+        console.print(f"  shards in this database: {parts}. Complete it: run the others, then `vla-bench merge`")
+    elif summary.command:
         console.print(f"  complete it: [bold]{escape(summary.command)}[/]", soft_wrap=True)
 
 
