@@ -33,6 +33,7 @@ class RunStarted:
         executor: name of the executor.
         is_resumed: whether the run existed before.
         database: where results go, for people.
+        notices: what the store wants people to know: an upgraded schema, a network file system.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RunStarted:
     executor: str
     is_resumed: bool
     database: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

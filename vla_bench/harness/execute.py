@@ -81,6 +81,7 @@ def _execute(config: RunConfig, prepared: Prepared, listener: Listener) -> RunSu
         executor=config.executor,
         is_resumed=record.is_resumed,
         database=str(store.location),
+        notices=tuple(store.notices),
     )
     listener.run_started(started)
     stopped = _run_jobs(config, prepared, store, started, jobs, listener) if jobs else None
