@@ -89,6 +89,9 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
         problems.append(
             f"replan horizon {settings.replan_horizon} is longer than the policy's chunks ({policy.chunk_length})"
         )
+    if settings.control_mode and settings.control_mode not in suite.control_modes:
+        modes = ", ".join(suite.control_modes) or "only its default one"
+        problems.append(f"control mode {settings.control_mode!r} does not exist; the suite has {modes}")
     if settings.history and settings.history != policy.history:
         problems.append(f"settings ask for history {list(settings.history)}, the policy for {list(policy.history)}")
     if problems:

@@ -122,6 +122,7 @@ class Suite:
         action: what an action means here.
         group_by: tags over whose groups a mean of group means is reported beside the mean over tasks.
         privileged: whether oracle policies can ask for simulator truth.
+        control_modes: controllers to choose from besides the default one.
         deterministic: whether equal episodes and actions give equal bits (replay is possible).
         provenance: versions, licences and sources of code, assets and instructions, for people.
     """
@@ -136,6 +137,7 @@ class Suite:
     action: ActionConvention
     group_by: tuple[str, ...] = ()
     privileged: bool = False
+    control_modes: tuple[str, ...] = ()
     deterministic: bool = True
     provenance: Mapping[str, str] = field(default_factory=dict)
 
