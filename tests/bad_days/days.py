@@ -15,6 +15,7 @@ from vla_bench.harness.config import RunConfig
 from vla_bench.harness.events import Listener, RunStarted, ServerWait
 from vla_bench.harness.execute import execute_run
 from vla_bench.policies.base import Deadlines
+from vla_bench.policies.builtin.expert import ExpertPolicy
 from vla_bench.results.runs import RunSummary, StoredAttempt
 from vla_bench.results.store import Store
 from vla_bench.spec.episode import Episode, make_plan
@@ -126,6 +127,11 @@ def run_day(policy: Any = "expert", **changes: Any) -> Day:
         day.error = error
     day.took_s = monotonic() - begin
     return day
+
+
+def plain_day(noise: float = 0.0, **changes: Any) -> Day:
+    """A day in this very process, with no server and no worker: where what goes wrong lies elsewhere."""
+    return run_day(ExpertPolicy(noise=noise), **{"executor": "inline", **changes})
 
 
 def faulty(fault: str, **options: Any) -> dict[str, Any]:

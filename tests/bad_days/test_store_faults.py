@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bad_days.commands import Command, attempts_per_episode, n_judged
-from tests.bad_days.days import record, record_day, run_day
+from tests.bad_days.days import plain_day, record, record_day
 from vla_bench.results import schema
 from vla_bench.results.store import Store
 from vla_bench.spec.errors import SchemaMismatch, StoreCorrupted, StoreFull, StoreLocked, StoreReadOnly
@@ -60,7 +60,7 @@ def test_a_disk_that_fills_in_the_middle_keeps_what_was_finished(home: Path) -> 
 @pytest.fixture
 def database(home: Path) -> Path:
     """A database with one complete run called `before`."""
-    day = run_day(name="before", trials=1)
+    day = plain_day(name="before", trials=1)
     assert day.exit_code == 0
     return home / "results.db"
 
@@ -68,13 +68,13 @@ def database(home: Path) -> Path:
 def test_a_database_locked_by_another_process_runs_nothing(database: Path) -> None:
     other = sqlite3.connect(database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    day = run_day(db_wait_s=0.3)
+    day = plain_day(db_wait_s=0.3)
     other.execute("ROLLBACK")
     other.close()
     assert isinstance(day.error, StoreLocked)
     assert day.exit_code == 70
     assert day.seen.attempts == []
-    then = run_day(db_wait_s=0.3)
+    then = plain_day(db_wait_s=0.3)
     assert then.exit_code == 0
     record_day(GROUP, "locked by another process", day, then)
 
@@ -93,20 +93,20 @@ def test_a_database_locked_in_the_middle_keeps_what_was_finished(
             first_is_stored.set()
 
     monkeypatch.setattr(Store, "add", add)
-    day = run_day(db_wait_s=0.3, workers=1, trials=40)
+    day = plain_day(db_wait_s=0.3, trials=40)
     other.execute("ROLLBACK")
     other.close()
     assert isinstance(day.error, StoreLocked)
     assert day.exit_code == 70
     n_before = n_judged()
     assert 1 <= n_before < 40
-    then = run_day(db_wait_s=0.3, workers=1, trials=40)
+    then = plain_day(db_wait_s=0.3, trials=40)
     assert then.score == "40/40 of 40 planned, 0 lost"
     record_day(GROUP, "locked by another process in the middle of the run (wait 0.3 s)", day, then)
 
 
 def test_a_read_only_database_runs_nothing(database: Path) -> None:
-    day = run_day(db=f"sqlite:///file:{database}?mode=ro&uri=true")
+    day = plain_day(db=f"sqlite:///file:{database}?mode=ro&uri=true")
     assert isinstance(day.error, StoreReadOnly)
     assert day.exit_code == 70
     assert day.seen.attempts == []
@@ -121,7 +121,7 @@ def test_a_corrupted_database_runs_nothing_and_is_not_overwritten(database: Path
     for path in database.parent.glob("results.db-*"):
         path.unlink()
     database.write_bytes(damaged)
-    day = run_day()
+    day = plain_day()
     assert isinstance(day.error, StoreCorrupted)
     assert day.exit_code == 70
     assert day.seen.attempts == []
@@ -161,7 +161,7 @@ def test_a_database_of_an_older_schema_is_upgraded_and_the_run_goes_on(
     database: Path, later: Callable[[], None]
 ) -> None:
     later()
-    day = run_day(name="before", trials=1)
+    day = plain_day(name="before", trials=1)
     assert day.exit_code == 0
     assert day.seen.attempts == []
     assert day.seen.started is not None
@@ -175,7 +175,7 @@ def test_a_database_of_a_newer_schema_is_left_alone(database: Path) -> None:
     with connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    day = run_day()
+    day = plain_day()
     assert isinstance(day.error, SchemaMismatch)
     assert day.exit_code == 70
     record_day(GROUP, "of a newer schema", day)

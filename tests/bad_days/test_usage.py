@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bad_days.commands import PROGRAM
-from tests.bad_days.days import record, record_day, run_day
+from tests.bad_days.days import plain_day, record, record_day, run_day
 from vla_bench.envs.toy_reach.family import ToyReachFamily
 from vla_bench.results.store import Store
 from vla_bench.spec.suite import Suite
@@ -57,7 +57,7 @@ def test_a_wrong_command_runs_nothing_and_names_the_way_out(
 
 @pytest.fixture
 def before() -> None:
-    assert run_day(trials=1).exit_code == 0
+    assert plain_day(trials=1).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def before() -> None:
         ("the same run with other settings", {"settings": {"clip_actions": True}}, "clip_actions"),
         ("the same run with other episodes", {"trials": 2}, "1 episodes → 2 episodes"),
         ("the same run with another protocol", {"protocol": "hard_bounds"}, "hard_bounds"),
-        ("the same run with another policy", {"policy_options": {"noise": 0.5}}, "noise"),
+        ("the same run with another policy", {"noise": 0.5}, "noise"),
     ],
 )
 def test_a_run_is_never_mixed_and_the_difference_is_shown(
     before: None, what: str, changes: dict[str, Any], says: str
 ) -> None:
-    day = run_day(**{"trials": 1, **changes})
+    day = plain_day(**{"trials": 1, **changes})
     assert day.error is not None
     assert day.error.kind == "run_mismatch"
     assert day.exit_code == 2
@@ -91,7 +91,7 @@ def test_another_version_of_the_suite_is_another_run(before: None, monkeypatch: 
         return replace(suite, protocol=replace(suite.protocol, version=2))
 
     monkeypatch.setattr(ToyReachFamily, "suite", newer)
-    day = run_day(trials=1)
+    day = plain_day(trials=1)
     assert day.error is not None
     assert day.error.kind == "run_mismatch"
     assert day.exit_code == 2
@@ -100,8 +100,8 @@ def test_another_version_of_the_suite_is_another_run(before: None, monkeypatch: 
 
 
 def test_a_second_run_of_a_complete_plan_runs_nothing_and_gives_the_result() -> None:
-    first = run_day(trials=1)
-    day = run_day(trials=1)
+    first = plain_day(trials=1)
+    day = plain_day(trials=1)
     assert day.seen.attempts == []
     assert day.seen.started is not None
     assert day.seen.started.n_to_run == 0
@@ -112,7 +112,10 @@ def test_a_second_run_of_a_complete_plan_runs_nothing_and_gives_the_result() -> 
 
 def test_the_command_line_ends_with_the_documented_code_and_one_line(home: Path) -> None:
     done = subprocess.run(
-        [PROGRAM, "run", "--policy", "expert", "--suite", "libero_spacial"], capture_output=True, text=True, check=False
+        [PROGRAM, "run", "--policy", "expert", "--suite", "libero_spacial"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -126,6 +129,6 @@ def test_a_file_of_the_same_name_as_a_policy_is_no_policy(tmp_path: Path) -> Non
     assert day.exit_code == 2
     assert "does not exist" in str(day.error)
     record(
-        GROUP, "a policy file that does not exist", kind=day.error.kind, noticed_s=day.took_s, exit_code=2, score="none",
-        then="",
+        GROUP, "a policy file that does not exist", kind=day.error.kind, noticed_s=day.took_s, exit_code=2,
+        score="none", then="",
     )  # fmt: skip
