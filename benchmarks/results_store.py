@@ -1,9 +1,10 @@
 """What it costs to store and list results: 10,000 episodes, each with a trace, in batches.
 
-    python benchmarks/results_store.py [--episodes 10000] [--batch 10] [--db URL]
+    python benchmarks/results_store.py [--episodes 10000] [--batch 10] [--db URL --empty-db URL]
 
-Prints the cost of an episode in the first and the last tenth and their ratio, which stays near 1 where nothing grows.
-Each tenth is the median of its batches, so that one slow sync of the disk does not decide.
+Prints the cost of an episode in the first and the last tenth of a run, and their ratio, which is near 1 where nothing
+grows. The two are measured side by side, batch by batch: one goes to an empty database, one to a database that holds
+nine tenths of the run, so that whatever else this machine does falls on both. Medians of the batches are compared.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import logging
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,44 +74,66 @@ def result_of(episode: Episode, rng: np.random.Generator) -> EpisodeResult:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--db", default="", help="a database to fill; a temporary SQLite file where empty")
+    parser.add_argument("--empty-db", default="", help="a second, empty database; a temporary SQLite file where empty")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory() as folder:
-        measure(options.episodes, options.batch, options.db or str(Path(folder) / "results.db"))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        full = stack.enter_context(Store.open(options.db or Path(folder) / "full.db", Path(folder) / "full"))
+        empty = stack.enter_context(Store.open(options.empty_db or Path(folder) / "empty.db", Path(folder) / "empty"))
+        spec = run_spec(options.episodes)
+        name = fill(full, empty, spec, options.batch)
+        listing(full, name)
 
 
-def measure(n_episodes: int, n_batch: int, target: str) -> None:
+def fill(full: Store, empty: Store, spec: RunSpec, n_batch: int) -> str:
+    """Store the whole run in `full` and its first tenth in `empty`; print costs; return the run's name."""
     rng = np.random.default_rng(0)
-    spec = run_spec(n_episodes)
-    with Store.open(target) as store:
+    episodes = spec.plan.episodes
+    tenth = len(episodes) // 10
+    started = time.perf_counter()
+    name, first_name = full.begin_run(spec, fresh=True).name, empty.begin_run(spec, fresh=True).name
+    print(f"begin_run, {len(episodes)} planned episodes, twice: {time.perf_counter() - started:.2f} s")
+    started = time.perf_counter()
+    for start in range(0, len(episodes) - tenth, n_batch):
+        add(full, name, episodes[start : min(start + n_batch, len(episodes) - tenth)], rng)
+    print(f"the first nine tenths, results made up included: {time.perf_counter() - started:.1f} s")
+    first_ms, last_ms = [], []
+    for start in range(0, tenth, n_batch):
+        offset = len(episodes) - tenth + start
+        first_ms.append(add(empty, first_name, episodes[start : min(start + n_batch, tenth)], rng))
+        last_ms.append(add(full, name, episodes[offset : offset + n_batch], rng))
+    first, last = statistics.median(first_ms), statistics.median(last_ms)
+    print(f"add, batches of {n_batch}: first tenth {first:.2f} ms, last tenth {last:.2f} ms an episode")
+    print(f"ratio last / first: {last / first:.3f}")
+    return name
+
+
+def add(store: Store, name: str, episodes: Sequence[Episode], rng: np.random.Generator) -> float:
+    """Store made-up results; returns milliseconds an episode."""
+    results = [result_of(episode, rng) for episode in episodes]
+    started = time.perf_counter()
+    store.add(name, results)
+    return (time.perf_counter() - started) * 1000 / len(results)
+
+
+def listing(store: Store, name: str) -> None:
+    """Print the cost of reading what was stored."""
+    calls: dict[str, Callable[[], object]] = {
+        "outcomes (resume)": lambda: store.outcomes(name),
+        "summary, computed, SciPy's import included": lambda: store.summary(name),
+        "summary, computed": lambda: store.summary(name),
+        "finish": lambda: store.finish(name),
+        "summary, stored": lambda: store.summary(name),
+        "summaries, stored": store.summaries,
+    }
+    for what, call in calls.items():
         started = time.perf_counter()
-        record = store.begin_run(spec, fresh=True)
-        print(f"begin_run of {n_episodes} planned episodes: {time.perf_counter() - started:.2f} s")
-        costs_ms = []
-        for start in range(0, n_episodes, n_batch):
-            results = [result_of(episode, rng) for episode in spec.plan.episodes[start : start + n_batch]]
-            started = time.perf_counter()
-            store.add(record.name, results)
-            costs_ms.append((time.perf_counter() - started) * 1000 / len(results))
-        tenth = max(1, len(costs_ms) // 10)
-        first, last = statistics.median(costs_ms[:tenth]), statistics.median(costs_ms[-tenth:])
-        print(f"add, batches of {n_batch}: first tenth {first:.2f} ms, last tenth {last:.2f} ms an episode")
-        print(f"ratio last / first: {last / first:.3f}")
-        for name, call in {
-            "outcomes (resume)": lambda: store.outcomes(record.name),
-            "summary, computed": lambda: store.summary(record.name),
-            "summaries, computed": store.summaries,
-            "finish": lambda: store.finish(record.name),
-            "summary, stored": lambda: store.summary(record.name),
-            "summaries, stored": store.summaries,
-        }.items():
-            started = time.perf_counter()
-            call()
-            print(f"{name}: {(time.perf_counter() - started) * 1000:.0f} ms")
+        call()
+        print(f"{what}: {(time.perf_counter() - started) * 1000:.0f} ms")
 
 
 if __name__ == "__main__":

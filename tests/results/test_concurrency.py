@@ -36,15 +36,15 @@ def start(tmp_path: Path):
 
 def test_processes_that_write_at_once_lose_nothing(db: str, start) -> None:
     # They also race for making the database and the run.
-    processes = [start("fill", db, f"{i}/3") for i in (1, 2, 3)]
+    processes = [start("fill", db, f"{i}/2") for i in (1, 2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert [process.returncode for process in processes] == [0, 0], outputs
     assert sorted(e for output in outputs for e in episodes_in(output)) == sorted(
         e.id for e in the_spec().plan.episodes
     )
     with Store.open(db) as store:
         summary = store.finish("a-run")
-        assert (summary.n_judged, summary.n_attempts, summary.shards) == (200, 200, ("1/3", "2/3", "3/3"))
+        assert (summary.n_judged, summary.n_attempts, summary.shards) == (200, 200, ("1/2", "2/2"))
 
 
 def test_death_inside_a_transaction_leaves_what_was_committed(db: str, start) -> None:
