@@ -151,7 +151,10 @@ def test_compact_has_no_shadows_and_standard_has(opened: Any):
         env.start(first_episode(env))
     assert not compact._simulator.model.light_castshadow.any()
     assert standard._simulator.model.light_castshadow.any()
-    assert (standard._simulator.model.vis.quality.shadowsize, standard._simulator.model.vis.quality.offsamples) == (4096, 4)
+    assert (standard._simulator.model.vis.quality.shadowsize, standard._simulator.model.vis.quality.offsamples) == (
+        4096,
+        4,
+    )
 
 
 def test_depth_is_metric(opened: Any):

@@ -114,7 +114,9 @@ def test_another_version_of_the_simulator_is_refused(monkeypatch: pytest.MonkeyP
     from vla_bench.envs.metaworld import simulator
 
     monkeypatch.setattr(simulator, "version", lambda name: {"mujoco": "4.0.0"}.get(name, "3.1.1"))
-    with pytest.raises(SuiteNotInstalled, match=r"found mujoco 4\.0\.0.*pip install metaworld==3\.1\.1 mujoco==3\.3\.0"):
+    with pytest.raises(
+        SuiteNotInstalled, match=r"found mujoco 4\.0\.0.*pip install metaworld==3\.1\.1 mujoco==3\.3\.0"
+    ):
         family.make_env(family.suite("metaworld_reach"), EnvOptions())
 
 

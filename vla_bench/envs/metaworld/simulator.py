@@ -117,10 +117,12 @@ class Simulator:
 
     def _digest_of_scene(self) -> bytes:
         """What an episode does not change: the parts of the model that tasks move, metaworld's values after reset."""
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(self._env.task_name.encode(), digest_size=16)
         for name in _MOVED_BY_TASKS:
             digest.update(getattr(self.model, name).tobytes())
         for name, value in sorted(_values(self._env).items()):
+            if isinstance(value, str):
+                continue  # names, and where the model's file lies: that differs from machine to machine
             plain = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
             digest.update(f"{name}={plain!r};".encode())
         return digest.digest()

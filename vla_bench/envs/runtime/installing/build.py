@@ -124,8 +124,9 @@ def _rewrite_scripts(partial: Path, place: Path) -> None:
         if script.is_symlink() or not script.is_file():
             continue
         content = script.read_bytes()
-        if str(partial).encode() in content:
-            script.write_bytes(content.replace(str(partial).encode(), str(place).encode()))
+        # The folder's name alone stands in what activated shells show.
+        if partial.name.encode() in content:
+            script.write_bytes(content.replace(partial.name.encode(), place.name.encode()))
 
 
 def _failure(family: SuiteFamily, what: str, last: str) -> SuiteNotInstalled:
