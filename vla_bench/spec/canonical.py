@@ -47,13 +47,13 @@ def to_plain(value: Any) -> Any:
             raise ValueError(f"canonical JSON has no form for {number!r}")
         return number + 0.0  # turns -0.0 into 0.0
     if isinstance(value, np.ndarray):
-        return [to_plain(item) for item in value.tolist()]
+        return to_plain(value.tolist())  # a list, or one number where there are no dimensions
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise ValueError(f"canonical JSON wants string keys, got {sorted(map(repr, value))}")
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     raise TypeError(f"canonical JSON has no form for {type(value).__name__}")

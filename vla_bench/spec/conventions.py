@@ -6,6 +6,7 @@ A policy declares what it returns and expects, a suite what it takes and gives; 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 __all__ = [
@@ -111,11 +112,16 @@ class ActionConvention:
     def __post_init__(self) -> None:
         for field, kind in (("rotation", Rotation), ("frame", Frame), ("reference", Reference), ("gripper", Gripper)):
             object.__setattr__(self, field, kind(getattr(self, field)))
+        for field in ("position_unit_m", "rotation_unit_rad", "low", "high"):
+            # 1 and 1.0 are one number, and are to have one digest.
+            object.__setattr__(self, field, float(getattr(self, field)))
+            if not math.isfinite(getattr(self, field)):
+                raise ValueError(f"{field} is a finite number, not {getattr(self, field)}")
         if self.position_unit_m <= 0 or self.rotation_unit_rad <= 0:
             raise ValueError("units are positive lengths and angles")
         if not self.low < self.high:
             raise ValueError(f"bounds are in order: low {self.low} is not below high {self.high}")
-        if bool(self.name) != bool(self.size):
+        if self.size < 0 or bool(self.name) != bool(self.size):
             raise ValueError("a named convention gives its size, and only a named one does")
 
     @property

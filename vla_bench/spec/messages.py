@@ -160,6 +160,8 @@ class PolicyInfo:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", PolicyKind(self.kind))
+        object.__setattr__(self, "cameras", tuple(self.cameras))
+        object.__setattr__(self, "history", tuple(self.history))
         if self.chunk_length < 1 or self.batch_limit < 1:
             raise ValueError("chunk_length and batch_limit are at least 1")
         if any(offset >= 0 for offset in self.history):

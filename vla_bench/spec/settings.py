@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import enum
+import math
+import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -29,6 +32,52 @@ class Resize(enum.StrEnum):
     """bilinear, the aspect ratio is not kept"""
     PAD = "pad"
     """bilinear inside the frame, black borders (openpi's `resize_with_pad`)"""
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError("a whole number is wanted")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    # 1 and 1.0 are one number, and are to have one hash.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError("a number is wanted")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is wanted")
+    return value
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is wanted")
+    return value
+
+
+def _offsets(value: Any) -> tuple[int, ...]:
+    return tuple(_whole(offset) for offset in value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "preset": _text,
+    "replan_horizon": lambda value: None if value is None else _whole(value),
+    "resize": Resize,
+    "crop": _number,
+    "jpeg_quality": _whole,
+    "ensembling": lambda value: None if value is None else _number(value),
+    "sticky_gripper": _whole,
+    "control_mode": _text,
+    "history": _offsets,
+    "clip_actions": _yes_or_no,
+    "policy_seed": _whole,
+    "repeated_policy_errors": RepeatedPolicyErrors,
+}
+"""How each field is read from a command or a configuration file: another type is refused, so is text for a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +114,16 @@ class EvalSettings:
     repeated_policy_errors: RepeatedPolicyErrors = RepeatedPolicyErrors.LOST
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "resize", Resize(self.resize))
-            object.__setattr__(self, "repeated_policy_errors", RepeatedPolicyErrors(self.repeated_policy_errors))
-        except ValueError as error:
-            raise UsageError(f"evaluation settings: {error}") from error
-        object.__setattr__(self, "history", tuple(self.history))
+        for name, read in _READERS.items():
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, read(value))
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"evaluation settings: {name}={value!r}: {error}") from error
         checks = {
             "replan_horizon": self.replan_horizon is None or self.replan_horizon >= 1,
             "crop": 0 < self.crop <= 1,
+            "ensembling": self.ensembling is None or math.isfinite(self.ensembling),
             "jpeg_quality": 0 <= self.jpeg_quality <= 95,
             "sticky_gripper": self.sticky_gripper >= 0,
             "history": all(offset < 0 for offset in self.history),
