@@ -203,9 +203,10 @@ def _axis_angle_of_quat(quat_wxyz: Float) -> Float:
 
 
 def _euler_of_matrix(m: Float) -> Float:
-    sine_y = np.clip(-m[..., 2, 0], -1.0, 1.0)
-    # At the poles x and z turn about one axis: all of it is given to x.
-    is_pole = np.abs(sine_y) > 1 - 1e-12
-    x = np.where(is_pole, np.arctan2(-m[..., 1, 2], m[..., 1, 1]), np.arctan2(m[..., 2, 1], m[..., 2, 2]))
-    z = np.where(is_pole, 0.0, np.arctan2(m[..., 1, 0], m[..., 0, 0]))
-    return np.stack([x, np.arcsin(sine_y), z], axis=-1)
+    cosine_y = np.hypot(m[..., 0, 0], m[..., 1, 0])
+    # At the poles x and z turn about one axis: all of it is given to x. Near them z is ill-conditioned, and x is taken
+    # from what is left once that very z is undone, so that together they are exact.
+    z = np.where(cosine_y < 1e-12, 0.0, np.arctan2(m[..., 1, 0], m[..., 0, 0]))
+    cz, sz = np.cos(z), np.sin(z)
+    x = np.arctan2(sz * m[..., 0, 2] - cz * m[..., 1, 2], cz * m[..., 1, 1] - sz * m[..., 0, 1])
+    return np.stack([x, np.arctan2(-m[..., 2, 0], cosine_y), z], axis=-1)
