@@ -70,12 +70,12 @@ class UnknownName(UsageError):
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
-        near = near_matches(name, known)
-        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+        self.near = tuple(near_matches(name, known))
+        hint = f" Did you mean {' or '.join(repr(match) for match in self.near)}?" if self.near else ""
         super().__init__(f"unknown {self.noun} {name!r}.{hint} See `{self.listing}`.")
 
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        return type(self), (self.name,)
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[str, ...]]]:
+        return type(self), (self.name, self.near)
 
 
 class UnknownSuite(UnknownName):
@@ -122,6 +122,9 @@ class MissingExtra(UsageError):
     def __init__(self, feature: str, extra: str) -> None:
         self.feature, self.extra = feature, extra
         super().__init__(f"{feature} needs a package that is not installed. Type: pip install 'vla-bench[{extra}]'")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
 
 
 class SuiteNotInstalled(UsageError):

@@ -7,8 +7,8 @@ An array is a map `{"__ndarray__": dtype, "shape": […], "data": bytes}`; in JS
 from __future__ import annotations
 
 import base64
-import binascii
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 __all__ = ["decode_arrays", "decode_value", "encode_array", "encode_array_as_text"]
 
-_KINDS = frozenset("biuf")
+_DTYPE = re.compile(r"[<>|=]?[biuf][1248]")
+"""Boolean, integer and float dtypes of at most 8 bytes, which every machine has."""
 
 
 def encode_array(value: Any) -> Any:
     """Encode what msgpack cannot: the `default=` hook. Data are the C-order bytes, little endian."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in _KINDS:
+        if not _DTYPE.fullmatch(value.dtype.str):
             raise TypeError(f"arrays of dtype {value.dtype} do not travel")
         array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
         # A memoryview saves one copy of every picture.
@@ -53,17 +54,22 @@ def decode_value(value: Mapping[str, Any]) -> Any:
     """
     if "__ndarray__" not in value:
         return value
+    name, shape, data = value["__ndarray__"], value.get("shape"), value.get("data")
+    if not (isinstance(name, str) and _DTYPE.fullmatch(name)):
+        raise ValueError(f"not an array: dtype {name!r}")
     try:
-        dtype, shape, data = np.dtype(value["__ndarray__"]), tuple(value["shape"]), value["data"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not an array: {error}") from error
-    if dtype.kind not in _KINDS or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError(f"not an array: dtype {dtype}, shape {shape}")
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ValueError(f"not an array: dtype {name!r}") from error
+    if not (isinstance(shape, list | tuple) and all(type(n) is int and n >= 0 for n in shape)):
+        raise ValueError(f"not an array: shape {shape!r}")
     if isinstance(data, str):
         try:
             data = base64.b64decode(data, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ValueError(f"not an array: {error}") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ValueError(f"not an array: data are {type(data).__name__}")
     if len(data) != dtype.itemsize * math.prod(shape):
         raise ValueError(f"not an array: {len(data)} bytes for {dtype} {shape}")
     array: NDArray[Any] = np.frombuffer(data, dtype=dtype).reshape(shape)
