@@ -86,7 +86,7 @@ class Shard:
             UsageError: the text is not of that form.
         """
         index, slash, count = text.partition("/")
-        if not (slash and index.strip().isdigit() and count.strip().isdigit()):
+        if not (slash and index.strip().isdecimal() and count.strip().isdecimal()):
             raise UsageError(f"a shard is written i/n, for example 1/4, not {text!r}")
         return cls(int(index), int(count))
 
@@ -119,7 +119,8 @@ def make_plan(
 ) -> Plan:
     """Lay out the episodes of a suite: repeat by repeat, trial by trial, task by task.
 
-    A plan that is cut short therefore still covers every task, and one with fewer trials is a prefix of a longer one.
+    A plan that is cut short therefore still covers every task; one with fewer repeats, or with fewer trials of one
+    repeat, is a prefix of a longer one.
 
     Args:
         suite: with its protocol.
@@ -131,7 +132,7 @@ def make_plan(
     Raises:
         UnknownTask: a selected task does not exist.
         EmptyPlan: nothing is selected.
-        UsageError: a count is below 1 or the seed is negative.
+        UsageError: the seed is negative, or a task lists fewer initial states than there are trials.
     """
     trials = suite.protocol.n_trials if n_trials is None else n_trials
     if policy_seed < 0:
@@ -142,6 +143,9 @@ def make_plan(
     selected = [task for task in suite.tasks if not wanted or task.id in wanted]
     if not selected:
         raise EmptyPlan(f"suite {suite.name!r} has no tasks to run")
+    for task in selected:
+        if task.initial_states and trials > len(task.initial_states):
+            raise UsageError(f"task {task.id!r} has {len(task.initial_states)} initial states, not {trials} trials")
     protocol = suite.protocol
     episodes = tuple(
         Episode(

@@ -105,7 +105,7 @@ class AttemptResult:
         outcome: how it ended.
         error_kind, error_message: the error's `kind` and one line, empty where judged.
         n_steps: control steps executed.
-        stages: one entry per stage entered.
+        stages: one entry per stage that ended; a stage in which the attempt was lost has none.
         n_clipped: actions of which an entry was clipped to the bounds.
         flags: `unstable`, `repeated_policy_error`.
         facts: what the env reports of the state it built (`rand_vec`), plain JSON values.
