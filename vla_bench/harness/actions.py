@@ -64,6 +64,7 @@ class ActionFilter:
         self._convention: ActionConvention = binding.suite_action
         self._bounds = ActionBounds.CLIP if settings.clip_actions else bounds
         self.n_clipped = 0
+        self._is_clipped: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self.reset()
 
     def reset(self) -> None:
@@ -79,9 +80,12 @@ class ActionFilter:
             float32 `[n, A]` in the suite's convention, `n = min(k, replan_horizon)`.
 
         Raises:
-            ActionError: the bounds are hard and an entry is outside.
+            ActionError: an action cannot be converted, or the bounds are hard and an entry is outside.
         """
-        actions = self._binding.to_suite_actions(checked)
+        try:
+            actions = self._binding.to_suite_actions(checked)
+        except ValueError as error:
+            raise ActionError(f"an action cannot be converted: {error}") from error
         if self._settings.ensembling is not None:
             actions = self._ensembled(actions, step, self._settings.ensembling)
         if (horizon := self._settings.replan_horizon) is not None:
@@ -89,6 +93,10 @@ class ActionFilter:
         if self._settings.sticky_gripper and self._convention.gripper is not Gripper.NONE:
             actions = self._with_held_gripper(actions)
         return self._bounded(actions)
+
+    def count_executed(self, n_executed: int) -> None:
+        """Count the clipped ones among the first `n_executed` actions of the last answer: the rest was dropped."""
+        self.n_clipped += int(self._is_clipped[:n_executed].sum())
 
     def _ensembled(self, chunk: Actions, step: int, weight: float) -> Actions:
         self._chunks = [(start, old) for start, old in self._chunks if step - start < len(old)] + [(step, chunk)]
@@ -111,7 +119,8 @@ class ActionFilter:
         return held
 
     def _bounded(self, actions: Actions) -> Actions:
-        low, high = self._convention.low, self._convention.high
+        low, high = np.float32(self._convention.low), np.float32(self._convention.high)
+        self._is_clipped = np.zeros(len(actions), np.bool_)
         if self._bounds is ActionBounds.NONE:
             return actions
         is_outside = (actions < low) | (actions > high)
@@ -122,5 +131,5 @@ class ActionFilter:
             raise ActionError(
                 f"action {row} of the chunk is out of bounds [{low}, {high}]: entry {column} is {actions[row, column]}"
             )
-        self.n_clipped += int(is_outside.any(axis=1).sum())
-        return np.clip(actions, np.float32(low), np.float32(high))
+        self._is_clipped = np.asarray(is_outside.any(axis=1))
+        return np.clip(actions, low, high)

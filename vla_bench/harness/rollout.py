@@ -114,7 +114,8 @@ class Rollout:
         Raises:
             ActionError: see `check_actions` and `ActionFilter`.
         """
-        checked = check_actions(chunk.actions, self._binding.policy_action.n_entries)
+        binding = self._binding
+        checked = check_actions(chunk.actions, binding.policy_action.n_entries, binding.chunk_length)
         actions = self._filter(checked, self._seen().step)
         self._actions.append(actions)
         return actions
@@ -127,6 +128,7 @@ class Rollout:
         """Take the state after an executed chunk."""
         before = self._seen()
         self._actions[-1] = self._actions[-1][: state.n_executed]
+        self._filter.count_executed(state.n_executed)
         self._see(state)
         if state.stage != before.stage or state.is_over:
             self._end_stage(before.stage, state)
@@ -232,8 +234,9 @@ class Rollout:
             state={key: state.state[key] for key in self._binding.state_keys},
             instruction=state.instruction,
             history={offset: self._for_policy(images) for offset, images in history.items()},
-            depth=state.depth,
-            privileged=state.privileged,
+            # Nothing that was not agreed on goes out, whatever the env was opened with.
+            depth=state.depth if self._binding.wants_depth else {},
+            privileged=state.privileged if self._binding.wants_privileged else {},
         )
 
     def _for_policy(self, images: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:

@@ -36,6 +36,7 @@ class Binding:
         state_keys: proprioception to send.
         history: offsets of earlier frames to send, negative, in steps.
         wants_depth, wants_privileged: whether the env must give these.
+        chunk_length: the most actions that the policy returns at once.
         policy_action: what the policy's actions mean; the suite's own convention for a policy that adapts.
         suite_action: what the env takes.
     """
@@ -45,11 +46,16 @@ class Binding:
     history: tuple[int, ...]
     wants_depth: bool
     wants_privileged: bool
+    chunk_length: int
     policy_action: ActionConvention
     suite_action: ActionConvention
 
     def to_suite_actions(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rewrite a chunk float32 `[k, A_policy]` into float32 `[k, A_suite]`. Equal conventions pass bit for bit."""
+        """Rewrite a chunk float32 `[k, A_policy]` into float32 `[k, A_suite]`. Equal conventions pass bit for bit.
+
+        Raises:
+            ValueError: a rotation is none (a quaternion of norm 0), or a converted number is outside of float32.
+        """
         source, target = self.policy_action, self.suite_action
         if source == target or source.name:
             return actions
@@ -58,11 +64,15 @@ class Binding:
         parts = [position * np.float64(source.position_unit_m / target.position_unit_m)]
         if source.rotation is not Rotation.NONE:
             true_angles = _scaled(rotation, source.rotation, source.rotation_unit_rad)
-            converted = convert_rotation(true_angles, source.rotation, target.rotation)
-            parts.append(_scaled(converted, target.rotation, 1.0 / target.rotation_unit_rad))
+            target_angles = convert_rotation(true_angles, source.rotation, target.rotation)
+            parts.append(_scaled(target_angles, target.rotation, 1.0 / target.rotation_unit_rad))
         if source.gripper is not Gripper.NONE:
             parts.append(convert_gripper(gripper, source.gripper, target.gripper))
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        with np.errstate(over="ignore"):
+            converted = np.concatenate(parts, axis=1).astype(np.float32)
+        if not np.isfinite(converted).all():
+            raise ValueError("a converted number is outside the range of float32")
+        return converted
 
 
 def _scaled(rotation: NDArray[np.floating], form: Rotation, unit: float) -> NDArray[np.float64]:
@@ -103,6 +113,7 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
         history=policy.history,
         wants_depth=policy.wants_depth,
         wants_privileged=policy.kind is PolicyKind.ORACLE,
+        chunk_length=policy.chunk_length,
         policy_action=policy.action or suite.action,
         suite_action=suite.action,
     )
