@@ -51,8 +51,9 @@ def _resized(image: NDArray[np.uint8], camera: CameraBinding, *, keep_aspect: bo
     size = (camera.width, camera.height)
     if not keep_aspect:
         return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-    scale = min(size[0] / picture.width, size[1] / picture.height)
-    inner = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+    # Rounded exactly as openpi's client rounds: policies are trained on these very borders.
+    ratio = max(picture.width / size[0], picture.height / size[1])
+    inner = (max(1, int(picture.width / ratio)), max(1, int(picture.height / ratio)))
     canvas = Image.new("RGB", size)
     canvas.paste(
         picture.resize(inner, Image.Resampling.BILINEAR), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
