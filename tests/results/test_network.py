@@ -108,6 +108,20 @@ def test_runs_of_all_processes_are_seen_and_resumed(tmp_path: Path, mounts, pid)
         assert len(store.trace(digest).actions) == 16
 
 
+def test_reading_sees_the_files_of_all_processes(tmp_path: Path, mounts) -> None:
+    spec = samples.spec()
+    with Store.open(tmp_path / "results.db", mounts=mounts) as store:
+        store.begin_run(spec)
+        store.add(spec.name, samples.results(spec.plan, ["success"]))
+    files = sorted(tmp_path.iterdir())
+    with Store.open(tmp_path / "results.db", read_only=True, mounts=mounts) as store:
+        assert store.summary(spec.name).n_judged == 1
+        with pytest.raises(StoreReadOnly):
+            store.begin_run(spec)
+    assert sorted(tmp_path.iterdir()) == files
+    assert network.result_files(tmp_path / "results.db") == [path for path in files if path.suffix == ".db"]
+
+
 def test_the_files_are_put_together_by_merge(tmp_path: Path, mounts, pid) -> None:
     spec = samples.spec()
     for number in (101, 102):

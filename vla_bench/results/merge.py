@@ -38,7 +38,7 @@ def merge(target: Store, sources: Sequence[str | Path], runs: Sequence[str] = ()
     if not sources:
         raise UsageError("nothing to merge: name the databases to read")
     with ExitStack() as stack:
-        opened = [stack.enter_context(Store.open(source, read_only=True)) for source in sources]
+        opened = [stack.enter_context(Store.open(source, read_only=True, sole_writer=True)) for source in sources]
         if any(source.location.path and source.location.path == target.location.path for source in opened):
             raise UsageError(f"{target.location} is merged into: name only the others")
         wanted = _wanted(opened, runs)

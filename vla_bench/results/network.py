@@ -22,7 +22,7 @@ from vla_bench.results.reading import run_names
 from vla_bench.results.schema import prepare_schema
 from vla_bench.spec.errors import RunMismatch, StoreError
 
-__all__ = ["Mount", "network_kind", "open_view", "own_file"]
+__all__ = ["Mount", "network_kind", "open_view", "own_file", "result_files"]
 
 NETWORK_KINDS = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
@@ -71,7 +71,7 @@ def open_view(location: Location, kind: str) -> tuple[Database, list[str]]:
     notices = [notice]
     view = Database(locate("sqlite://"), busy_timeout_s=0.0)
     prepare_schema(view)
-    for path in _files(location.path):
+    for path in result_files(location.path):
         notices += _read_into(view, path)
     view.location = replace(view.location, is_read_only=True, label=str(location), way_out=f"First: {merge}")
     return view, notices
@@ -84,7 +84,8 @@ def own_file(location: Location) -> Location:
     return replace(locate(location.path.with_name(name)), traces=location.traces)
 
 
-def _files(path: Path) -> list[Path]:
+def result_files(path: Path) -> list[Path]:
+    """The named file and those of all processes beside it, as far as they are there."""
     parts = sorted(path.parent.glob(f"{path.stem}-*-*{path.suffix}"))
     return [path, *parts] if path.exists() else parts
 

@@ -75,7 +75,7 @@ class Store:
                 user's data folder.
             traces: path or fsspec URL; empty for `<name>-traces` beside the database.
             read_only: write nothing, make nothing.
-            sole_writer: the caller knows that no other process uses the file, on a network file system too.
+            sole_writer: use exactly this file on a network file system too: the caller knows that no other process does.
             busy_timeout_s: how long to wait for another process that writes.
             mounts: mounted file systems, those of this machine where None.
 
@@ -85,9 +85,10 @@ class Store:
         """
         location = locate(target, read_only=read_only)
         kind = network.network_kind(location.path, mounts) if location.path else ""
-        if kind and not (location.is_read_only or sole_writer):
+        if kind and not sole_writer:
             view, notices = network.open_view(location, kind)
-            return cls(view, TraceFolder(traces or location.traces), notices, network.own_file(location))
+            own_file = None if location.is_read_only else network.own_file(location)
+            return cls(view, TraceFolder(traces or location.traces), notices, own_file)
         folder = TraceFolder(traces or location.traces)
         database, notices = _opened(location, busy_timeout_s=busy_timeout_s, uses_wal=not kind)
         return cls(database, folder, notices)
