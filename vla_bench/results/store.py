@@ -75,7 +75,7 @@ class Store:
                 user's data folder.
             traces: path or fsspec URL; empty for `<name>-traces` beside the database.
             read_only: write nothing, make nothing.
-            sole_writer: use exactly this file on a network file system too: the caller knows that no other process does.
+            sole_writer: use exactly this file on a network file system too; no other process does, the caller knows.
             busy_timeout_s: how long to wait for another process that writes.
             mounts: mounted file systems, those of this machine where None.
 
