@@ -86,8 +86,8 @@ def test_one_trial_tasks_have_an_interval() -> None:
 
 
 def test_repeats_of_one_initial_state_are_no_further_trials() -> None:
-    once = [TaskCounts(task=f"t{i}", states=((1, 1), (0, 1), (1, 1), (1, 1))) for i in range(5)]
-    ten_times = [TaskCounts(task=f"t{i}", states=((10, 10), (0, 10), (10, 10), (10, 10))) for i in range(5)]
+    once = [TaskCounts(task=f"t{i}", states=((1, 1), (0, 1), (1, 1), (1, 1)) * 3) for i in range(5)]
+    ten_times = [TaskCounts(task=f"t{i}", states=((10, 10), (0, 10), (10, 10), (10, 10)) * 3) for i in range(5)]
     single, repeated = these_tasks(once), these_tasks(ten_times)
     assert single is not None
     assert repeated is not None
@@ -98,11 +98,22 @@ def test_repeats_of_one_initial_state_are_no_further_trials() -> None:
 
 
 def test_repeats_that_scatter_within_their_states_count_for_more() -> None:
-    scattered = [TaskCounts(task=f"t{i}", states=((7, 10), (8, 10), (8, 10), (7, 10))) for i in range(5)]
-    found, once = these_tasks(scattered), these_tasks(counts([3] * 5, 4))
+    scattered = [TaskCounts(task=f"t{i}", states=((7, 10), (8, 10), (8, 10), (7, 10)) * 3) for i in range(5)]
+    found, once = these_tasks(scattered), these_tasks(counts([9] * 5, 12))
     assert found is not None
     assert once is not None
     assert found.high - found.low < 0.5 * (once.high - once.low)
+
+
+def test_few_trials_in_a_group_never_look_certain() -> None:
+    # A mean over three difficulty groups: 13/14, 0/4 and 0/2. Strata of two trials all at 0 show no variance.
+    easy = [TaskCounts(task=f"e{i}", states=((1, 1), (int(i > 0), 1)), weight=1 / 7) for i in range(7)]
+    hard = [TaskCounts(task=f"h{i}", states=((0, 1), (0, 1)), weight=1 / 2) for i in range(2)]
+    medium = [TaskCounts(task="m", states=((0, 1), (0, 1)))]
+    found = these_tasks([*easy, *hard, *medium])
+    assert found is not None
+    assert found.low < 0.2
+    assert found.high > 0.5
 
 
 def test_repeats_of_a_single_state_count_as_one() -> None:

@@ -125,9 +125,7 @@ class AttemptRow(Table, table=True):
 
     __tablename__: ClassVar[Any] = "attempt"
     __table_args__ = (
-        sa.ForeignKeyConstraint(
-            ["run_id", "episode_id"], ["episode.run_id", "episode.episode_id"], ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id", "episode_id"], ["episode.run_id", "episode.episode_id"], ondelete="CASCADE"),
     )
 
     run_id: int = Field(primary_key=True)
@@ -152,9 +150,7 @@ class AttemptRow(Table, table=True):
     policy_max_ms: float
     # Answer times as counts per logarithmic bin: percentiles of a run are those of its answers, not of its attempts.
     policy_bins: dict[str, int] = _json()
-    fingerprint: str | None = Field(
-        sa_column=sa.Column(sa.String(16), sa.ForeignKey("fingerprint.id"), nullable=True)
-    )
+    fingerprint: str | None = Field(sa_column=sa.Column(sa.String(16), sa.ForeignKey("fingerprint.id"), nullable=True))
     trace_digest: str = Field(max_length=64, index=True)
     started_at: str = Field(max_length=40)
 

@@ -169,4 +169,3 @@ def _unpacked(data: bytes, digest: str) -> bytes:
     if (found := hashlib.sha256(unpacked).hexdigest()) != digest:
         raise ValueError(f"its content has digest {found}")
     return unpacked
-

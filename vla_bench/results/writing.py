@@ -202,9 +202,7 @@ def _stored(connection: Connection, run_id: int, ids: Sequence[str]) -> dict[str
         of_batch = EPISODE.c.episode_id.in_(ids[start : start + IN_BATCH])
         rows = connection.execute(
             sa.select(EPISODE.c.episode_id, EPISODE.c.outcome, EPISODE.c.n_attempts, sa.func.max(ATTEMPT.c.attempt))
-            .outerjoin(
-                ATTEMPT, (ATTEMPT.c.run_id == EPISODE.c.run_id) & (ATTEMPT.c.episode_id == EPISODE.c.episode_id)
-            )
+            .outerjoin(ATTEMPT, (ATTEMPT.c.run_id == EPISODE.c.run_id) & (ATTEMPT.c.episode_id == EPISODE.c.episode_id))
             .where(EPISODE.c.run_id == run_id, of_batch)
             .group_by(EPISODE.c.run_id, EPISODE.c.episode_id)
         )

@@ -19,6 +19,8 @@ __all__ = ["ROUGH_BELOW", "ClusterInterval", "TaskCounts", "mean_rate", "tasks_l
 
 ROUGH_BELOW = 20
 """With fewer clusters than this, a clustered interval undercovers noticeably: it is shown as rough."""
+STRATUM_FLOOR = 10
+"""With fewer states than this in a stratum, its variance is too often seen as 0: 0/2, 0/2 and 13/14 give ±5 points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def these_tasks(tasks: Sequence[TaskCounts], level: float = 0.95) -> Interval | 
 
     Equal trials and weights, every state rolled out once: Wilson on the pooled counts, which is conservative because
     tasks differ. Otherwise stratified by task over the rates of the initial states, Student t. Where strata do not vary
-    or have one state each, Wilson at the effective number of states (Kish): all episodes where trials and weights are
-    equal.
+    or one has fewer than `STRATUM_FLOOR` states, Wilson at the effective number of states (Kish): all episodes where
+    trials and weights are equal.
 
     Returns:
         None where `mean_rate` is None.
@@ -103,7 +105,7 @@ def these_tasks(tasks: Sequence[TaskCounts], level: float = 0.95) -> Interval | 
         return wilson(sum(task.n_success for task in tasks), sum(task.n for task in tasks), level)
     weights = np.array([task.weight for task in tasks]) / sum(task.weight for task in tasks)
     n_states = np.array([len(task.states) for task in tasks])
-    if n_states.min() >= 2:
+    if n_states.min() >= STRATUM_FLOOR:
         variances = [np.var([k / n for k, n in task.states], ddof=1) / len(task.states) for task in tasks]
         error = math.sqrt(float(np.sum(weights**2 * np.array(variances))))
         if error > 1e-12:
