@@ -54,7 +54,7 @@ def test_a_part_is_found_however_it_is_spelt(group: str, spelling: str) -> None:
 
 
 def test_an_unknown_part_is_the_callers_error(group: str) -> None:
-    with pytest.raises(UnknownPolicy, match="unknown policy 'dmper'. Did you mean 'Dumper'"):
+    with pytest.raises(UnknownPolicy, match=r"unknown policy 'dmper'. Did you mean 'Dumper'"):
         load_plugin(group, "dmper", UnknownPolicy)
 
 

@@ -147,5 +147,5 @@ def test_ensembling_asks_at_every_step(horizon: int | None) -> None:
 
 
 def test_an_unknown_setting_comes_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown evaluation settings: croop, zoom. Known: .*crop, .*history"):
+    with pytest.raises(UsageError, match=r"unknown evaluation settings: croop, zoom. Known: .*crop, .*history"):
         EvalSettings.from_dict({"zoom": 1, "croop": 0.9})

@@ -16,7 +16,7 @@ def test_a_task_is_found_however_it_is_spelt(spelling: str) -> None:
 
 
 def test_an_unknown_task_comes_with_the_near_ones() -> None:
-    with pytest.raises(UnknownTask, match="unknown task 'open-drawr'. Did you mean 'open-drawer'"):
+    with pytest.raises(UnknownTask, match=r"unknown task 'open-drawr'. Did you mean 'open-drawer'"):
         small_suite().task("open-drawr")
 
 
