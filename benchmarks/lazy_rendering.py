@@ -2,10 +2,10 @@
 
     python -m benchmarks.lazy_rendering [--suite metaworld_mt10] [--protocol compact] [--steps 120] [--passes 3]
 
-The same episodes run both ways in turns, in one supervised process each, by the scripted expert, which holds each action
-for the length of a chunk. Compared are the state digests after every chunk, the outcomes, and the pictures that the
-policy gets, bit for bit. The ratio is that of whole episodes (simulator, renderer, transport, policy), median over the
-passes.
+The same episodes run both ways in turns, in one supervised process each, by the scripted expert, which holds each
+action for the length of a chunk. Compared are the state digests after every chunk, the outcomes, and the pictures that
+the policy gets, bit for bit. The ratio is that of whole episodes (simulator, renderer, transport, policy), median over
+the passes.
 """
 
 from __future__ import annotations

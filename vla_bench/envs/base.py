@@ -23,6 +23,8 @@ from vla_bench.spec.suite import Suite
 
 __all__ = ["EnvHandle", "EnvOptions", "EnvState", "Installation", "StepOutcome", "SuiteEnv", "SuiteFamily"]
 
+Images = Mapping[str, NDArray[np.uint8]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
@@ -301,20 +303,20 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         if self._is_over:
             raise EnvRaised("advance() was called before reset() or after the end of the episode")
         begin = perf_counter()
-        frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
+        frames: dict[int, Images] = {}
         reward, stage, n_executed, outcome = 0.0, self.stage, 0, StepOutcome(success=False)
         wanted = frozenset(frames_at)
+        images: Images | None = None
         for action in actions:
             outcome = self._advance_one(action)
             n_executed += 1
             reward += outcome.reward
-            if self.n_steps in wanted or not self.options.lazy:
-                images = self._pictures()
-                if self.n_steps in wanted:
-                    frames[self.n_steps] = images
+            images = self._pictures() if self.n_steps in wanted or not self.options.lazy else None
+            if images is not None and self.n_steps in wanted:
+                frames[self.n_steps] = images
             if self._is_over or self.stage != stage:
                 break
-        state = self._look(n_executed=n_executed, success=outcome.success, reward=reward, frames=frames)
+        state = self._look(n_executed, outcome.success, reward, frames, images)
         state.env_ms = 1e3 * (perf_counter() - begin)
         return state
 
@@ -330,9 +332,11 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return outcome
 
     def _look(
-        self, *, n_executed: int, success: bool, reward: float, frames: Mapping[int, Mapping[str, NDArray[np.uint8]]]
+        self, n_executed: int, success: bool, reward: float, frames: Mapping[int, Images], images: Images | None = None
     ) -> EnvState:
         will_be_asked = not self._is_over
+        if will_be_asked and images is None:
+            images = self._pictures()
         return EnvState(
             step=self.n_steps,
             n_executed=n_executed,
@@ -341,7 +345,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             stage=self.stage,
             instruction=self._instruction(),
             state=self._state(),
-            images=self._pictures() if will_be_asked else {},
+            images=images if images and will_be_asked else {},
             frames=frames,
             depth={c.name: self._depth(c.name) for c in self.cameras} if self.options.depth and will_be_asked else {},
             privileged=self.privileged() if self.options.privileged else {},
@@ -391,7 +395,5 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         """The first opened camera: uint8 `[H, W, 3]`, upright RGB."""
         return self._render((self.cameras or self.suite.cameras)[0].name)
 
-    def _gym_observation(
-        self, state: Mapping[str, NDArray[np.float32]], images: Mapping[str, NDArray[np.uint8]]
-    ) -> dict[str, Any]:
+    def _gym_observation(self, state: Mapping[str, NDArray[np.float32]], images: Images) -> dict[str, Any]:
         return {key: dict(part) for key, part in (("state", state), ("images", images)) if part}
