@@ -1,14 +1,19 @@
-"""The command line as a user has it: a child process with its own streams."""
+"""The command line: as a user has it, in a child process with its own streams, and the quick way in this one."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+
+from vla_bench.cli.exit import run_to_code
+from vla_bench.cli.main import build_cli
 
 PROGRAM = str(Path(sys.executable).parent / "vla-bench")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,3 +36,36 @@ def vla_bench(home: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def quick(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """The same in this process, for commands that start none: the imports are paid once."""
+    monkeypatch.chdir(home)
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = run_to_code(build_cli(), args)
+        return subprocess.CompletedProcess(args, code, *capsys.readouterr())
+
+    yield run
+    structlog.reset_defaults()
+
+
+EXPERT_RUN = ("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "2", "--workers", "2")
+"""The run that `finished_run` finds done: `expert-toy_reach`."""
+
+
+@pytest.fixture(scope="session")
+def home_with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which `EXPERT_RUN` is complete; made once, for copies."""
+    path = tmp_path_factory.mktemp("finished")
+    environment = os.environ | {"VLA_BENCH_HOME": str(path)}
+    subprocess.run([PROGRAM, *EXPERT_RUN], capture_output=True, check=True, env=environment, timeout=120)
+    return path
+
+
+@pytest.fixture
+def finished_run(home: Path, home_with_a_run: Path) -> None:
+    """Put the complete run `expert-toy_reach` into this test's home."""
+    shutil.copytree(home_with_a_run, home, dirs_exist_ok=True)

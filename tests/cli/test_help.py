@@ -33,8 +33,8 @@ def modules_after(*args: str, **variables: str) -> set[str]:
     return set(done.stdout.partition("MODULES ")[2].split())
 
 
-def test_a_newcomer_reads_run_serve_show_first(vla_bench: Run) -> None:
-    page = vla_bench("--help").stdout
+def test_a_newcomer_reads_run_serve_show_first(quick: Run) -> None:
+    page = quick("--help").stdout
     places = [page.index(text) for text in ("First", " run ", " serve ", " show ", "Set up", "Understand", "Publish")]
     assert places == sorted(places)
     assert all(f" {name} " in page for name in NAMES)
@@ -61,8 +61,8 @@ def test_the_first_page_says_what_the_command_itself_says(entry: CommandEntry) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_help_has_examples_and_every_option_a_word(vla_bench: Run, name: str) -> None:
-    done = vla_bench(name, "--help")
+def test_every_help_has_examples_and_every_option_a_word(quick: Run, name: str) -> None:
+    done = quick(name, "--help")
     assert done.returncode == 0
     command = load(name)
     leaves = getattr(command, "commands", {}).values() or [command]
@@ -71,9 +71,9 @@ def test_every_help_has_examples_and_every_option_a_word(vla_bench: Run, name: s
         assert all(getattr(option, "help", None) for option in leaf.params), leaf.name
 
 
-def test_bare_program_and_bare_group_show_their_help_and_say_usage(vla_bench: Run) -> None:
+def test_bare_program_and_bare_group_show_their_help_and_say_usage(quick: Run) -> None:
     for args in ((), ("env",)):
-        done = vla_bench(*args)
+        done = quick(*args)
         assert done.returncode == 2
         assert "Usage" in done.stdout
 

@@ -36,8 +36,8 @@ PLAN = ("plan", "--suite", "toy_reach", "--trials", "2")
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_json_keeps_to_its_schema(vla_bench: Run, args: tuple[str, ...], model: type[BaseModel]) -> None:
-    done = vla_bench(*args, "--json")
+def test_json_keeps_to_its_schema(quick: Run, args: tuple[str, ...], model: type[BaseModel]) -> None:
+    done = quick(*args, "--json")
     model.model_validate_json(done.stdout, strict=True)
 
 
@@ -51,42 +51,42 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
     assert all(schema["description"] for schema in exported.values())
 
 
-def test_the_plan_as_json_is_the_plan(vla_bench: Run) -> None:
-    told = json.loads(vla_bench(*PLAN, "--seed", "3", "--json").stdout)
+def test_the_plan_as_json_is_the_plan(quick: Run) -> None:
+    told = json.loads(quick(*PLAN, "--seed", "3", "--json").stdout)
     plan = make_plan(find_suite("toy_reach"), n_trials=2, policy_seed=3)
     assert told["plan_hash"] == plan.plan_hash
     assert [episode["id"] for episode in told["episodes"]] == [episode.id for episode in plan.episodes]
 
 
-def test_a_shard_of_the_plan_keeps_the_hash_of_the_whole(vla_bench: Run) -> None:
+def test_a_shard_of_the_plan_keeps_the_hash_of_the_whole(quick: Run) -> None:
     plan = make_plan(find_suite("toy_reach"), n_trials=2)
-    told = json.loads(vla_bench(*PLAN, "--shard", "2/3", "--json").stdout)
+    told = json.loads(quick(*PLAN, "--shard", "2/3", "--json").stdout)
     assert told["plan_hash"] == plan.plan_hash
     assert [episode["id"] for episode in told["episodes"]] == [episode.id for episode in Shard(2, 3).of(plan)]
 
 
-def test_names_are_matched_in_any_spelling(vla_bench: Run) -> None:
-    assert vla_bench("plan", "--suite", "Toy-Reach", "--trials", "2").stdout == vla_bench(*PLAN).stdout
+def test_names_are_matched_in_any_spelling(quick: Run) -> None:
+    assert quick("plan", "--suite", "Toy-Reach", "--trials", "2").stdout == quick(*PLAN).stdout
 
 
-def test_suites_lists_what_can_be_run_and_one_suite_with_its_tasks(vla_bench: Run) -> None:
-    page = vla_bench("suites").stdout
+def test_suites_lists_what_can_be_run_and_one_suite_with_its_tasks(quick: Run) -> None:
+    page = quick("suites").stdout
     assert "toy_reach" in page
     assert "metaworld_mt10" in page
     assert "metaworld_reach " not in page
-    assert "metaworld_reach " in vla_bench("suites", "--all").stdout
-    assert "reach_in_order" in vla_bench("suites", "toy_reach").stdout
+    assert "metaworld_reach " in quick("suites", "--all").stdout
+    assert "reach_in_order" in quick("suites", "toy_reach").stdout
 
 
-def test_policies_lists_options_with_their_defaults(vla_bench: Run) -> None:
-    told = json.loads(vla_bench("policies", "--json").stdout)["policies"]
+def test_policies_lists_options_with_their_defaults(quick: Run) -> None:
+    told = json.loads(quick("policies", "--json").stdout)["policies"]
     expert = next(policy for policy in told if policy["name"] == "expert")
     assert {"name": "noise", "default": 0.0, "is_required": False} in expert["options"]
     assert {policy["name"] for policy in told} >= {"expert", "noop", "random", "replay"}
 
 
-def test_doctor_says_what_runs_here(vla_bench: Run, home: Path) -> None:
-    done = vla_bench("doctor")
+def test_doctor_says_what_runs_here(quick: Run, home: Path) -> None:
+    done = quick("doctor")
     assert done.returncode == 0, done.stdout
     assert "toy_reach" in done.stdout
     assert "results.db" in done.stdout
@@ -104,9 +104,9 @@ def test_doctor_s_self_test_scores_one_hundred_percent_and_leaves_the_user_s_res
     assert not list(home.rglob("*.db"))
 
 
-def test_doctor_finds_a_blocker_where_results_cannot_go(vla_bench: Run, tmp_path: Path) -> None:
+def test_doctor_finds_a_blocker_where_results_cannot_go(quick: Run, tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
-    done = vla_bench("doctor", "--db", str(in_the_way / "results.db"))
+    done = quick("doctor", "--db", str(in_the_way / "results.db"))
     assert done.returncode == 1
     assert "not ready" in done.stdout

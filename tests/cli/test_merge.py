@@ -12,16 +12,16 @@ RUN = ("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "2")
 
 
 def test_shards_merged_are_the_whole_run(vla_bench: Run, home: Path) -> None:
-    whole = json.loads(vla_bench(*RUN, "--json").stdout)
-    for number in (1, 2, 3):
-        done = vla_bench(*RUN, "--shard", f"{number}/3", "--db", f"part{number}.db")
+    whole = json.loads(vla_bench("plan", "--suite", "toy_reach", "--trials", "2", "--json").stdout)
+    for number in (1, 2):
+        done = vla_bench(*RUN, "--shard", f"{number}/2", "--db", f"part{number}.db")
         assert done.returncode == 0, done.stderr
-    done = vla_bench("merge", "part1.db", "part2.db", "part3.db", "--db", "all.db", "--json")
+    done = vla_bench("merge", "part1.db", "part2.db", "--db", "all.db", "--json")
     assert done.returncode == 0, done.stderr
     (merged,) = RunsModel.model_validate_json(done.stdout).runs
     assert merged.plan_hash == whole["plan_hash"]
     assert (merged.n_judged, merged.rate) == (10, 1.0)
-    assert merged.shards == ["1/3", "2/3", "3/3"]
+    assert merged.shards == ["1/2", "2/2"]
 
 
 def test_a_merge_without_all_shards_is_incomplete(vla_bench: Run, home: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import EXPERT_RUN as TWO
 from tests.cli.conftest import PROGRAM, Run
 from vla_bench.cli.schemas import RunModel, RunsModel
 
-TWO = ("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "2", "--workers", "2")
 FAULTS = "VLA_BENCH_TOY_FAULTS"
 
 
@@ -31,23 +31,23 @@ def test_a_run_prints_its_score_on_stdout_and_its_story_on_stderr(vla_bench: Run
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_the_same_command_again_says_complete_and_runs_nothing(vla_bench: Run) -> None:
-    first = json.loads(vla_bench(*TWO, "--json").stdout)
     done = vla_bench(*TWO, "--json")
     assert done.returncode == 0
     assert "complete before" in done.stderr
-    assert json.loads(done.stdout)["n_attempts"] == first["n_attempts"] == 10
+    assert json.loads(done.stdout)["n_attempts"] == 10
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_fresh_starts_anew_under_a_numbered_name(vla_bench: Run) -> None:
-    vla_bench(*TWO)
     vla_bench(*TWO, "--fresh")
     names = {run["name"] for run in json.loads(vla_bench("runs", "--json").stdout)["runs"]}
     assert names == {"expert-toy_reach", "expert-toy_reach-2"}
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_the_same_run_with_other_seeds_is_refused_with_a_diff(vla_bench: Run) -> None:
-    vla_bench(*TWO)
     done = vla_bench(*TWO, "--seed", "7")
     assert done.returncode == 2
     assert done.stdout == ""
@@ -55,8 +55,9 @@ def test_the_same_run_with_other_seeds_is_refused_with_a_diff(vla_bench: Run) ->
     assert "--fresh" in done.stderr
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_settings_of_the_policy_s_side_make_another_eval_hash(vla_bench: Run) -> None:
-    one = json.loads(vla_bench(*TWO, "--json").stdout)
+    one = json.loads(vla_bench("show", "--json").stdout)
     options = ("-o", "chunk=4", "--replan-horizon", "2", "--name", "held")
     two = json.loads(vla_bench(*TWO, *options, "--json").stdout)
     assert two["settings"]["replan_horizon"] == 2
@@ -89,6 +90,7 @@ def test_an_incomplete_run_has_bounds_the_command_that_completes_it_and_code_3(v
     assert "5/5 of 5 planned, 0 lost" in completed.stdout
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_what_json_prints_keeps_to_its_schema(vla_bench: Run) -> None:
     told = RunModel.model_validate_json(vla_bench(*TWO, "--json").stdout)
     shown = RunModel.model_validate_json(vla_bench("show", "Expert-Toy-Reach", "--json").stdout)
@@ -97,14 +99,14 @@ def test_what_json_prints_keeps_to_its_schema(vla_bench: Run) -> None:
     assert [run.name for run in listed.runs] == ["expert-toy_reach"]
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_show_without_a_name_shows_the_newest_run(vla_bench: Run) -> None:
-    vla_bench(*TWO)
-    vla_bench(*TWO, "--name", "later")
+    vla_bench("run", "--policy", "noop", "--suite", "toy_reach", "--trials", "1", "--name", "later")
     assert vla_bench("show").stdout.startswith("later")
 
 
+@pytest.mark.usefixtures("finished_run")
 def test_colours_survive_a_pipe_where_they_are_asked_for(vla_bench: Run) -> None:
-    vla_bench(*TWO)
     assert "\x1b[" in vla_bench("show", FORCE_COLOR="1").stdout
     assert "\x1b[" in vla_bench("show", CLICOLOR_FORCE="1").stdout
     assert "\x1b[3" not in vla_bench("show", FORCE_COLOR="1", NO_COLOR="1").stdout

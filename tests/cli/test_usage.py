@@ -43,8 +43,8 @@ WRONG = [
 @pytest.mark.parametrize(
     ("args", "words"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )
-def test_a_wrong_command_gets_one_line_and_exit_code_2(vla_bench: Run, args: tuple[str, ...], words: str) -> None:
-    done = vla_bench(*args)
+def test_a_wrong_command_gets_one_line_and_exit_code_2(quick: Run, args: tuple[str, ...], words: str) -> None:
+    done = quick(*args)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -53,14 +53,23 @@ def test_a_wrong_command_gets_one_line_and_exit_code_2(vla_bench: Run, args: tup
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_the_traceback_of_an_error(vla_bench: Run) -> None:
-    done = vla_bench("plan", "--suite", "toy_rech", "--debug")
+@pytest.mark.parametrize("args", [("rnu",), ("plan", "--suite", "toy_rech")], ids=" ".join)
+def test_the_shell_sees_the_same(vla_bench: Run, args: tuple[str, ...]) -> None:
+    done = vla_bench(*args)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback_of_an_error(quick: Run) -> None:
+    done = quick("plan", "--suite", "toy_rech", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "error: unknown suite" in done.stderr
 
 
-def test_a_fault_of_ours_is_70_and_one_line(vla_bench: Run) -> None:
+def test_a_fault_of_ours_is_70_and_one_line() -> None:
     command = [PROGRAM, "plan", "--suite", "toy_reach"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -70,7 +79,7 @@ def test_a_fault_of_ours_is_70_and_one_line(vla_bench: Run) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_leaves_is_no_error(vla_bench: Run) -> None:
+def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{PROGRAM} plan --suite toy_reach --trials 500 | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vla_bench.cli.display.words import bar, counts, duration, interval, number, percent, plural
+from vla_bench.cli.display.words import bar, counts, duration, interval, number, percent, plural, short_path
 from vla_bench.results.stats import Interval
 
 
@@ -46,3 +46,10 @@ def test_a_bar_shows_its_interval_without_colour() -> None:
     assert bar(0.5, Interval(0.25, 0.75), 8) == "██▓▓░░  "
     assert bar(1.0, Interval(1.0, 1.0), 4) == "████"
     assert bar(None, None, 4) == "    "
+
+
+def test_paths_under_the_home_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert short_path("/home/me/results.db") == "~/results.db"
+    assert short_path("/home/meander/results.db") == "/home/meander/results.db"
+    assert short_path("postgresql://me@host/runs") == "postgresql://me@host/runs"

@@ -20,7 +20,6 @@ FIRST, SET_UP, UNDERSTAND, PUBLISH = "First", "Set up", "Understand", "Publish"
 
 
 EXAMPLE = "vla-bench run --policy expert --suite toy_reach"
-CONTEXT = {"help_option_names": ["-h", "--help"], "obj": {}}
 
 
 class CommandEntry(NamedTuple):
@@ -116,7 +115,8 @@ def _print_version(value: bool) -> None:
 
 def build_cli() -> Any:
     """The whole command line as one command object, with every command still unloaded."""
-    app = typer.Typer(name="vla-bench", cls=_Commands, invoke_without_command=True, context_settings=CONTEXT)
+    context = {"help_option_names": ["-h", "--help"], "obj": {}}
+    app = typer.Typer(name="vla-bench", cls=_Commands, invoke_without_command=True, context_settings=context)
 
     @app.callback()
     def vla_bench(
@@ -130,7 +130,7 @@ def build_cli() -> Any:
             ctx.get_help()
             raise typer.Exit(ExitCode.USAGE)
 
-    group = build_command(app)
+    group: Any = build_command(app)
     for entry in COMMANDS:
         group.add_command(_LazyCommand(entry))
     return group

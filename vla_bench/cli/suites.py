@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,6 @@ from vla_bench.cli.options import AsJson, examples
 
 if TYPE_CHECKING:
     from vla_bench.cli.schemas import SuiteModel
-    from vla_bench.envs.base import SuiteFamily
     from vla_bench.envs.runtime.install import InstallStatus
     from vla_bench.spec.suite import Suite
 
@@ -33,13 +31,16 @@ def suites(
     """List the suites with their protocols and tasks."""
     from vla_bench.cli.display.console import print_json
     from vla_bench.cli.schemas import SuitesModel
-    from vla_bench.envs.registry import families, find_suite
+    from vla_bench.envs.registry import families, family_of, find_suite
+    from vla_bench.envs.runtime.install import installation_status
 
     if name:
         chosen = [find_suite(name, protocol)]
     else:
         chosen = [family.suite(each) for family in families() for each in family.suite_names()]
-    models = [_describe(suite) for suite in chosen]
+    # Asked once per family: it looks at files and packages.
+    found = {family: installation_status(family_of(family)) for family in {suite.family for suite in chosen}}
+    models = [_describe(suite, found[suite.family]) for suite in chosen]
     if as_json:
         print_json(SuitesModel(suites=models).model_dump())
     elif name:
@@ -48,19 +49,11 @@ def suites(
         _print_all(models, every=every)
 
 
-@cache
-def _installation(family: SuiteFamily) -> InstallStatus:
-    from vla_bench.envs.runtime.install import installation_status
-
-    return installation_status(family)
-
-
-def _describe(suite: Suite) -> SuiteModel:
+def _describe(suite: Suite, status: InstallStatus) -> SuiteModel:
     from vla_bench.cli.schemas import SuiteModel, TaskModel
     from vla_bench.envs.registry import family_of
 
     family = family_of(suite)
-    status = _installation(family)
     return SuiteModel(
         name=suite.name,
         family=suite.family,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vla_bench.cli.demo.screen import Screen
-from vla_bench.cli.display.progress import LiveProgress
+from vla_bench.cli.display.progress import Progress
 from vla_bench.harness.events import Listener, ServerWait
 from vla_bench.spec.result import EpisodeResult
 
@@ -17,7 +17,7 @@ class Photographer(Listener):
         subject: the display whose running state stands below what was printed; set for each run.
     """
 
-    subject: LiveProgress | None = None
+    subject: Progress | None = None
 
     def __init__(self, screen: Screen) -> None:
         """Take pictures of this screen."""

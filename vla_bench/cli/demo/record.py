@@ -25,6 +25,6 @@ def record_story(folder: Path, *, db: str, workers: int | None) -> list[RunSumma
     runs = tell_story(Stage(db=db, workers=workers, photographer=Photographer(screen)))
     screen.shoot()
     screen.save_film(folder / SCREEN)
-    story().print(f"{folder / SCREEN} is drawn; {folder / EPISODES} takes a minute")
+    story().print(f"{folder / SCREEN} is drawn; {folder / EPISODES} takes some minutes")
     draw_film(folder / EPISODES, suite=SUITE)
     return runs

@@ -16,8 +16,8 @@ from vla_bench.spec.result import AttemptResult, EpisodeResult
 __all__ = ["Saboteur"]
 
 SERVER_MODULE = "vla_bench.policies.child"
-DELAY_S = 0.4
-"""After an episode has ended, so that the kill meets another one in its middle."""
+DELAY_S = 1.5
+"""After an episode has ended: the next one has left its initial state by then."""
 
 
 class Saboteur(Listener):

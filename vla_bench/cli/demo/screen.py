@@ -45,7 +45,8 @@ class Screen:
             width=WIDTH, file=file, force_terminal=True, color_system="truecolor", theme=THEME, highlight=False
         )
         for method, args, options in self._printed:
-            getattr(console, method)(*args, **options)
+            # Long lines fold here: a picture has no scroll bar.
+            getattr(console, method)(*args, **{**options, "soft_wrap": False})
         console.print(running, end="")
         return file.getvalue().splitlines()
 

@@ -12,14 +12,14 @@ from vla_bench.cli.demo.saboteur import Saboteur
 from vla_bench.cli.display.console import answer, story
 from vla_bench.cli.display.listeners import Listeners
 from vla_bench.cli.display.progress import LiveProgress, progress_display
-from vla_bench.cli.display.report import print_report
+from vla_bench.cli.display.report import print_score, print_tasks
 from vla_bench.cli.display.tables import plain_table
 from vla_bench.cli.display.words import bar, duration, interval, percent
 from vla_bench.envs.registry import find_suite
 from vla_bench.envs.runtime.rendering import choose_renderer
 from vla_bench.harness.config import RunConfig
 from vla_bench.harness.execute import execute_run
-from vla_bench.spec.errors import NoRenderer
+from vla_bench.spec.errors import Interrupted, NoRenderer
 
 if TYPE_CHECKING:
     from vla_bench.cli.demo.photographer import Photographer
@@ -61,10 +61,10 @@ def tell_story(stage: Stage) -> list[RunSummary]:
         first = _act(stage, "demo-expert", expert, saboteur)
     finally:
         saboteur.stop()
-    print_report(first, answer())
+    _print_result(first)
     _title("2", f"the same plan by a clumsy twin: noise of {NOISE} on every action", cameras)
     second = _act(stage, "demo-clumsy", {**expert, "noise": NOISE})
-    print_report(second, answer())
+    _print_result(second)
     _close([first, second], stage, monotonic() - begun_s)
     return [first, second]
 
@@ -82,12 +82,21 @@ def _act(stage: Stage, name: str, options: dict[str, Any], *more: Listener) -> R
         workers=stage.workers,
         command="vla-bench demo",
     )
-    if stage.photographer is None:
-        with progress_display() as display:
-            return execute_run(config, listener=Listeners(display, *more))
-    with LiveProgress() as display:
+    display = progress_display() if stage.photographer is None else LiveProgress()
+    if stage.photographer is not None:
         stage.photographer.subject = display
-        return execute_run(config, listener=Listeners(display, *more, stage.photographer))
+        more = (*more, stage.photographer)
+    try:
+        with display:
+            return execute_run(config, listener=Listeners(display, *more))
+    except Interrupted as error:
+        raise Interrupted("interrupted; `vla-bench demo` begins anew") from error
+
+
+def _print_result(summary: RunSummary) -> None:
+    story().print("")
+    print_score(summary, answer())
+    print_tasks(summary, answer())
 
 
 def _usable_cameras() -> list[str]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 __all__ = ["configure_logs"]
+
+
+TOLD_BY_THE_DISPLAY = frozenset({"waiting_for_server"})
+SENTENCES = {"policy_server_replaced": "[lost]the policy server had ended[/] (process {pid}): {why}"}
+"""Events that have words of their own in the story."""
 
 
 class _StoryLogger:
@@ -20,6 +26,20 @@ class _StoryLogger:
         story().print(message, markup=False, highlight=False, soft_wrap=True)
 
     log = debug = info = warning = warn = error = critical = exception = failure = fatal = msg
+
+
+def _tell(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what the progress display says anyhow, and say in a sentence what has one."""
+    from rich.markup import escape
+
+    from vla_bench.cli.display.console import story
+
+    if event["event"] in TOLD_BY_THE_DISPLAY:
+        raise structlog.DropEvent
+    if sentence := SENTENCES.get(event["event"]):
+        story().print(sentence.format_map({key: escape(str(value)) for key, value in event.items()}), soft_wrap=True)
+        raise structlog.DropEvent
+    return event
 
 
 def _show_warning(message: Warning | str, *where: Any, **options: Any) -> None:
@@ -35,6 +55,7 @@ def configure_logs(*, debug: bool = False) -> None:
     warnings.showwarning = _show_warning
     structlog.configure(
         processors=[
+            *([] if debug else [_tell]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S"),
             structlog.dev.ConsoleRenderer(colors=False),

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from vla_bench.cli.display.console import is_interactive, story
 from vla_bench.cli.display.tally import Tally
-from vla_bench.cli.display.words import counts, duration, plural
+from vla_bench.cli.display.words import counts, duration, plural, short_path
 from vla_bench.harness.events import Listener, RunStarted, ServerWait
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import VlaBenchError
@@ -59,6 +59,10 @@ class Progress(Listener):
     def refresh(self) -> None:
         """Draw the running state."""
 
+    def render(self) -> Any:
+        """The running state as a Rich renderable."""
+        return ""
+
     def run_started(self, started: RunStarted) -> None:
         """Say what is run, under which name, and where it goes on."""
         self.tally = Tally.of(started)
@@ -69,7 +73,7 @@ class Progress(Listener):
             f"[name]{escape(policy.name)}[/]{oracle} on [name]{suite.name}[/] {suite.protocol.id}: "
             f"{plural(started.n_planned, 'episode')}{part}, plan {started.plan.plan_hash[:12]}"
         )
-        self.say(f"[dim]run {escape(started.name)} in {escape(started.database)}[/]")
+        self.say(f"[dim]run {escape(started.name)} in {escape(short_path(started.database))}[/]")
         if not started.n_to_run:
             self.say("[good]complete before:[/] nothing is run. `--fresh` runs it anew under another name.")
         elif started.is_resumed:
@@ -171,7 +175,7 @@ class LiveProgress(Progress):
         tally = self.tally
         line = Table.grid(padding=(0, 1))
         line.add_row(
-            ProgressBar(total=max(1, tally.n_to_run), completed=tally.n_ended, width=32),
+            ProgressBar(total=max(1, tally.n_to_run), completed=tally.n_ended, width=32, complete_style="cyan"),
             f"[name]{tally.n_ended}/{tally.n_to_run}[/] episodes",
             f"[dim]{duration(tally.elapsed_s)}[/] · {tally.time_words()}" if tally.n_ended else tally.time_words(),
         )

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from vla_bench.results.runs import GroupSummary, RunSummary, TaskSummary
     from vla_bench.spec.result import Fingerprint
 
-__all__ = ["print_preview", "print_report", "print_score"]
+__all__ = ["print_preview", "print_report", "print_score", "print_tasks"]
 
 
 def print_report(summary: RunSummary, console: Console, machines: Sequence[tuple[Fingerprint, int]] = ()) -> None:
     """Print everything that is known of a run; `machines` are fingerprints with their numbers of attempts."""
     print_score(summary, console)
-    console.print("")
-    console.print(_tasks(summary))
+    print_tasks(summary, console)
     for tag, groups in summary.groups.items():
         if len(groups) > 1:
             console.print("")
@@ -59,6 +58,18 @@ def print_score(summary: RunSummary, console: Console) -> None:
     console.print(table)
 
 
+def print_tasks(summary: RunSummary, console: Console) -> None:
+    """Print the table of tasks."""
+    has_lost = summary.n_lost > 0
+    titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " ", "95 %"]
+    table = plain_table(*titles)
+    for task in summary.per_task:
+        lost = [f"[lost]{task.n_lost}[/]" if task.n_lost else ""] if has_lost else []
+        table.add_row(escape(task.task), f"{task.n_success}/{task.n_judged}", *lost, *_rate_cells(task))
+    console.print("")
+    console.print(table)
+
+
 def _print_bounds(summary: RunSummary, console: Console) -> None:
     """An incomplete run has no rate."""
     if summary.n_planned == 0:
@@ -79,16 +90,6 @@ def _print_bounds(summary: RunSummary, console: Console) -> None:
 def _method(found: object) -> str:
     name = str(getattr(found, "method", ""))
     return {"wilson": "Wilson", "clopper_pearson": "Clopper–Pearson"}.get(name, name)
-
-
-def _tasks(summary: RunSummary) -> object:
-    has_lost = summary.n_lost > 0
-    titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " ", "95 %"]
-    table = plain_table(*titles)
-    for task in summary.per_task:
-        lost = [f"[lost]{task.n_lost}[/]" if task.n_lost else ""] if has_lost else []
-        table.add_row(escape(task.task), f"{task.n_success}/{task.n_judged}", *lost, *_rate_cells(task))
-    return table
 
 
 def _groups(tag: str, groups: tuple[GroupSummary, ...]) -> object:

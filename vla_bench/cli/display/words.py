@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Bounds", "bar", "counts", "duration", "interval", "number", "percent", "plural"]
+__all__ = ["Bounds", "bar", "counts", "duration", "interval", "number", "percent", "plural", "short_path"]
 
 FULL, INSIDE, BEYOND, EMPTY = "█", "▓", "░", " "
 
@@ -52,6 +53,12 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 episode`, `2 episodes`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_path(path: str) -> str:
+    """A path with `~` for the user's home; anything else as it is."""
+    home = str(Path.home())
+    return f"~{path.removeprefix(home)}" if path.startswith(f"{home}/") else path
 
 
 def counts(by_kind: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-__all__ = ["Check", "check_devices", "check_extras", "check_packages", "check_python"]
+__all__ = ["Check", "Status", "check_devices", "check_extras", "check_packages", "check_python"]
 
 EXTRAS = {
     "grpc": "policy servers over gRPC",
@@ -24,13 +24,16 @@ EXTRAS = {
 }
 
 
+Status = Literal["ok", "note", "blocker"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One line of the report: `fix` is the line to type, empty where nothing is to be done."""
 
     group: str
     name: str
-    status: Literal["ok", "note", "blocker"]
+    status: Status
     detail: str
     fix: str = ""
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from vla_bench.cli.display.words import plural
-from vla_bench.cli.doctor.checks import Check
+from vla_bench.cli.doctor.checks import Check, Status
 from vla_bench.cli.reading import open_results
 from vla_bench.envs.base import SuiteFamily
 from vla_bench.envs.registry import families
@@ -31,7 +31,7 @@ def check_database(db: str) -> list[Check]:
         else:
             with open_results(db) as store:
                 n_runs = len(store.summaries())
-            status = "note" if location.is_read_only else "ok"
+            status: Status = "note" if location.is_read_only else "ok"
             detail = f"{location}, {plural(n_runs, 'run')}{', read-only' if location.is_read_only else ''}"
             checks = [Check(group="results", name="database", status=status, detail=detail)]
     except VlaBenchError as error:
@@ -41,7 +41,7 @@ def check_database(db: str) -> list[Check]:
 
 def _check_new_file(path: Path) -> Check:
     folder = _existing(path.parent)
-    if os.access(folder, os.W_OK):
+    if folder.is_dir() and os.access(folder, os.W_OK):
         return Check(group="results", name="database", status="ok", detail=f"{path} (made by the first run)")
     detail, fix = (
         f"{folder} cannot be written, and {path} is to be made there",
@@ -52,7 +52,7 @@ def _check_new_file(path: Path) -> Check:
 
 def _check_room(path: Path) -> Check:
     free_mib = shutil.disk_usage(_existing(path.parent)).free / 2**20
-    status = "ok" if free_mib >= MIN_FREE_MIB else "note"
+    status: Status = "ok" if free_mib >= MIN_FREE_MIB else "note"
     return Check(group="results", name="disk", status=status, detail=f"{free_mib / 1024:.1f} GiB free at {path.parent}")
 
 
@@ -75,7 +75,7 @@ def _check_renderers(kind: str) -> list[Check]:
     for report in reports:
         # One that works is enough: what others lack is only a note where none does.
         fix = "" if works else report.fix_line
-        status = "ok" if report.works or works else "note"
+        status: Status = "ok" if report.works or works else "note"
         checks.append(Check(group=f"pictures ({kind})", name=report.name, status=status, detail=report.detail, fix=fix))
     return checks
 
