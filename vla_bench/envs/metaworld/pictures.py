@@ -6,6 +6,7 @@ all painters of a process share one context, which is made current before anythi
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import sys
@@ -32,6 +33,8 @@ class _SharedContext:
     def acquire(self, width: int, height: int) -> None:
         if self._context is None:
             self._context = _open_context(width, height)
+            # Freed before the driver's own end at exit, which would otherwise complain of a context that is left.
+            atexit.register(self._free)
         self._n_painters += 1
         self._context.make_current()
 
@@ -41,8 +44,12 @@ class _SharedContext:
     def release(self) -> None:
         self._n_painters -= 1
         if self._n_painters == 0:
-            self._context.free()
-            self._context = None
+            self._free()
+
+    def _free(self) -> None:
+        atexit.unregister(self._free)
+        self._context.free()
+        self._context = None
 
 
 _shared = _SharedContext()
