@@ -45,7 +45,7 @@ class FrameHistory:
         self._frames.update(frames)
         self._frames[step] = images
         oldest = step - self._reach
-        self._frames = {at: kept for at, kept in self._frames.items() if at >= oldest or at == self._first}
+        self._frames = {at: kept for at, kept in self._frames.items() if at >= oldest}
 
     def at(self, step: int) -> dict[int, Pictures]:
         """The history of a query at `step`: offset → pictures."""
