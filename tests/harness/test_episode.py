@@ -86,6 +86,17 @@ def test_a_change_of_stage_drops_the_rest_of_the_chunk() -> None:
     assert set(starts) <= set(trace_of(played).query_steps.tolist())
 
 
+def test_a_change_of_stage_forgets_the_actions_of_the_last() -> None:
+    """Averages with chunks that went to another goal would steer the first steps of a stage between the two."""
+    policy = planner(8)
+    played = play(episode_of(STAGED), policy, settings=EvalSettings(ensembling=0.1, replan_horizon=1))
+    actions = trace_of(played).actions
+    starts = [0, *np.cumsum([stage.n_steps for stage in played.result.stages])[:-1]]
+    assert len(starts) == 3
+    for question in (each for each in policy.questions if each.identity.step in starts):
+        assert np.array_equal(actions[question.identity.step], straight(question.privileged, 1)[0])
+
+
 def test_the_trace_holds_exactly_what_the_simulator_was_given() -> None:
     """Far-off actions, clipped by the protocol: the trace has the clipped ones, executed ones only."""
     played = play(episode_of("reach_red"), Asked(lambda seen: 3 * straight(seen.privileged, 6)))

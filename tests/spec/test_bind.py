@@ -112,6 +112,7 @@ def test_a_form_without_angles_has_no_unit(rotation: Rotation) -> None:
     actions = np.concatenate([[1, 2, 3], numbers, [-1]]).astype(np.float32)[None]
     converted = between(policy, ACTION).to_suite_actions(actions)
     assert converted[0] == pytest.approx([1, 2, 3, 0.1, -0.2, 0.3, -1], abs=1e-6)
+    assert between(ACTION, policy).to_suite_actions(converted)[0] == pytest.approx(actions[0], abs=1e-6)
 
 
 def test_a_half_open_gripper_stays_half_open() -> None:
