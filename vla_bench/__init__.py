@@ -1,4 +1,4 @@
-"""vla-bench: run any robot policy through any manipulation suite, store every episode, and say what the numbers prove."""
+"""Run any robot policy through any manipulation suite, store every episode, and say what the numbers prove."""
 
 from __future__ import annotations
 
