@@ -88,9 +88,7 @@ class BackgroundServer:
         url: `grpc://127.0.0.1:PORT`.
     """
 
-    def __init__(
-        self, policy: Policy, *, port: int = 0, token: str | None = None, max_bytes: int = MAX_BYTES
-    ) -> None:
+    def __init__(self, policy: Policy, *, port: int = 0, token: str | None = None, max_bytes: int = MAX_BYTES) -> None:
         """Start it; returns once it answers. The arguments are those of `serve`.
 
         Raises:
