@@ -25,13 +25,13 @@ class Command:
     """A `vla-bench run` that goes on meanwhile; use it in a `with` statement."""
 
     def __init__(
-        self, *more: str, trials: int = 12, name: str = "day", preexec: Callable[[], None] | None = None
+        self, *more: str, policy: str = "", trials: int = 12, preexec: Callable[[], None] | None = None
     ) -> None:
-        self.name = name
+        self.name = "day"
         self._process = subprocess.Popen(
             [
-                PROGRAM, "run", "--policy", FAULTY, *PACE, "--suite", SUITE, "--task", "reach_red",
-                "--trials", str(trials), "--workers", "2", "--name", name, *more,
+                PROGRAM, "run", "--policy", *([policy] if policy else [FAULTY, *PACE]), "--suite", SUITE,
+                "--task", "reach_red", "--trials", str(trials), "--workers", "2", "--name", self.name, *more,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

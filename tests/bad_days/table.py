@@ -17,14 +17,14 @@ PAGE = FOLDER.parents[1] / "docs" / "bad-days.md"
 GROUPS = ("The policy", "The policy server", "The simulator", "The harness", "The database", "The command")
 HEAD = f"""# Bad days
 
-What happens when something goes wrong, measured. Every row is a test in `tests/bad_days`, with real processes and sockets,
-on the toy suite; `python -m tests.bad_days.table` runs them all and writes this page.
+What happens when something goes wrong, measured. Every row is a test in `tests/bad_days`, with real processes and
+sockets, on the toy suite; `python -m tests.bad_days.table` runs them all and writes this page.
 
-In all of them: no score is given over lost episodes, nothing counts as a failure of the policy that is not one, finished
+In all of them: no score over lost episodes, nothing counted as a failure of the policy that is not one, finished
 episodes stay, lost ones are run again with the same seeds, and no process or socket is left behind.
 
 - **kind**: the error kind of the lost attempt, or of the error that ended the run.
-- **noticed**: how long the attempt (or the command) lasted in which it went wrong, an upper bound for when it was noticed.
+- **noticed**: how long the attempt (or the command) lasted in which it went wrong: an upper bound.
   Deadlines are {QUICK.act_s:g} s here, for the policy and for the simulator; by default they are 30 s.
 - **score line**: of this command. Where an episode was lost and its second attempt was judged, the score is whole.
 - **exit**: what the command ends with, see [outcomes and exit codes](outcomes.md).

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
 from tests.bad_days.commands import Command, attempts_per_episode, n_judged
 from tests.bad_days.days import record, record_day, run_day
+from tests.policies.raw_server import Talk, raw_server
 from vla_bench.harness import attempt
 
 GROUP = "The harness"
@@ -74,6 +76,25 @@ def test_interrupted_it_ends_soon_with_130_and_goes_on_later(number: signal.Sign
     record(
         GROUP, f"interrupted by {number.name}", kind="interrupted", noticed_s=None, exit_code=130,
         score=f"{n_before} episodes kept", then=f"{N}/{N} of {N} planned, 0 lost; {N - n_before} run",
+    )  # fmt: skip
+
+
+def test_interrupted_while_the_policy_is_silent_it_does_not_wait_for_its_deadline() -> None:
+    asked = threading.Event()
+
+    def hang(talk: Talk) -> None:
+        asked.set()
+        server.stopping.wait(60)
+
+    with raw_server(hang) as server, Command(policy=server.url) as command:
+        assert asked.wait(60)
+        command.send(signal.SIGINT)
+        code, _, err = command.finish(timeout_s=25)
+    assert code == 130, err
+    assert "Traceback" not in err
+    record(
+        GROUP, "interrupted by SIGINT while the policy is silent (deadline 30 s)", kind="interrupted", noticed_s=None,
+        exit_code=130, score="0 episodes kept", then="",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from vla_bench.harness.executors.base import Done, Job
 from vla_bench.harness.rollout import Rollout
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
-from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
+from vla_bench.spec.errors import EnvCrashed, EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
 from vla_bench.spec.result import AttemptResult
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
@@ -90,7 +90,7 @@ class EpisodeWorker:
             setup = self._setup
             self._env = open_env(setup.suite, setup.options, isolation=setup.isolation, limits=setup.limits)
             if self._is_aborted:
-                self.close()
+                raise EnvCrashed("the run was stopped while the simulator started")
         return self._env
 
     def abort(self) -> None:

@@ -135,5 +135,7 @@ def _run_jobs(
         return runner.run(jobs)
     finally:
         with undisturbed():
+            # The policy first: a worker that waits for its answer would be waited for.
+            prepared.line.close()
             executor.close()
             writer.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic, sleep
 
 import structlog
@@ -87,21 +85,19 @@ class PolicyLine:
                     raise
             sleep(POLL_S)
 
+    def close(self) -> None:
+        """Close the connection, end what is waiting on it, stop a server of ours; safe to call twice."""
+        self._connection.close()
 
-@contextmanager
-def connect_policy(policy: ResolvedPolicy | Policy, deadlines: Deadlines, token: str | None) -> Iterator[PolicyLine]:
-    """Reach a policy: by its URL, in a child server of its own, or in this process; leave nothing behind.
+
+def connect_policy(policy: ResolvedPolicy | Policy, deadlines: Deadlines, token: str | None) -> PolicyLine:
+    """Reach a policy: by its URL, in a child server of its own, or in this process. The caller closes the line.
 
     Raises:
         UsageError: it cannot be built.
         PolicyError: it cannot be reached.
     """
     if isinstance(policy, ResolvedPolicy):
-        with policy.connect(deadlines, token) as served:
-            yield PolicyLine(served, served=served, is_ours=bool(policy.target))
-        return
-    connection = InlineConnection(policy)
-    try:
-        yield PolicyLine(connection)
-    finally:
-        connection.close()
+        served = policy.connect(deadlines, token)
+        return PolicyLine(served, served=served, is_ours=bool(policy.target))
+    return PolicyLine(InlineConnection(policy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from vla_bench.envs.base import EnvOptions
@@ -88,7 +88,7 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
     store = _open_store(config, stack, read_only=read_only)
     if isinstance(policy, ResolvedPolicy):
         policy = with_recorded_actions(policy, store, stack)
-    line = stack.enter_context(connect_policy(policy, config.deadlines, config.token))
+    line = stack.enter_context(closing(connect_policy(policy, config.deadlines, config.token)))
     settings = settings_for(settings, line.info)
     binding = bind(line.info, suite, settings)
     options = _env_options(binding, settings, config)

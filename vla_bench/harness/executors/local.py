@@ -14,7 +14,7 @@ from vla_bench.harness.executors.base import AttemptWorker, Done, Job, WorkerFac
 
 __all__ = ["LocalExecutor"]
 
-CLOSE_S = 5.0
+CLOSE_S = 3.0
 """How long `close` waits for its threads, all together; one that hangs on a silent policy ends with its deadline."""
 
 

@@ -95,6 +95,10 @@ class _Line:
             raise BadReply(f"{self._name} answers in {content_type!r}: not a policy server of this API")
         return reply.content, form
 
+    def abort(self) -> None:
+        """End the exchange that another thread is in."""
+        self._transport.abort()
+
     def drop(self) -> None:
         """Close the connection; the next exchange opens another."""
         self._transport.close()
@@ -163,7 +167,7 @@ class HttpConnection:
         return session
 
     def close(self) -> None:
-        """Close the sessions that are still open; safe to call twice."""
+        """Close the sessions that are still open, and end what they wait for; safe to call twice."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
@@ -182,7 +186,7 @@ class HttpConnection:
 
 
 class HttpSession:
-    """A session at a policy server (`PolicySession`). Belongs to one thread."""
+    """A session at a policy server (`PolicySession`). Belongs to one thread, but `close` may come from any."""
 
     def __init__(self, connection: HttpConnection, line: _Line, session: str, server: str) -> None:
         self._connection, self._line = connection, line
@@ -190,6 +194,7 @@ class HttpSession:
         self._path = f"v1/sessions/{session}"
         self._is_reachable = True
         self._is_closed = False
+        self._calls = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -229,7 +234,19 @@ class HttpSession:
         return chunk
 
     def close(self) -> None:
-        """Tell the server to forget the session, unless it has just been silent; never raises. Safe to call twice."""
+        """Tell the server to forget the session, unless it has just been silent; never raises. Safe to call twice.
+
+        A call that is going on in another thread ends with `ServerUnreachable`, and that thread closes the session.
+        """
+        if not self._calls.acquire(blocking=False):
+            self._line.abort()
+            return
+        try:
+            self._close()
+        finally:
+            self._calls.release()
+
+    def _close(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
@@ -242,7 +259,8 @@ class HttpSession:
 
     def _call(self, method: str, body: bytes) -> tuple[bytes, Form]:
         timeout_s = self._connection._deadline_s(method, self._server)
-        return self._line.exchange("POST", f"{self._path}/{method}", timeout_s, body)
+        with self._calls:
+            return self._line.exchange("POST", f"{self._path}/{method}", timeout_s, body)
 
     def _trust(self, method: str) -> None:
         self._is_reachable = True

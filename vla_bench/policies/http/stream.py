@@ -5,6 +5,7 @@ The usual read timeout starts anew with each byte, so that a server which drips 
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -124,6 +125,11 @@ class DeadlineStream(httpcore2.NetworkStream):
         n_head = self._head.find(_HEAD_END) + len(_HEAD_END)
         self._has_surplus = not is_length_known or self._n_received != n_head + n_body
         self._head, self._n_received = b"", 0
+
+    def abort(self) -> None:
+        """End what another thread does with the socket now, as if the other side had closed it."""
+        with contextlib.suppress(OSError):  # it has closed it
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket."""

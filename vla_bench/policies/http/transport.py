@@ -43,6 +43,7 @@ class DeadlineTransport(httpx2.BaseTransport):
         self._backend = DeadlineBackend(self._deadline)
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._connection: httpcore2.HTTPConnection | None = None
+        self._is_aborted = False
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and read its reply whole.
@@ -59,7 +60,7 @@ class DeadlineTransport(httpx2.BaseTransport):
             try:
                 return self._exchange(request)
             except _BROKEN:
-                if not self._was_kept or not self._is_broken:
+                if self._is_aborted or not self._was_kept or not self._is_broken:
                     raise
                 return self._exchange(request)
         except httpcore2.TimeoutException as error:
@@ -70,6 +71,12 @@ class DeadlineTransport(httpx2.BaseTransport):
             if self._is_broken:
                 raise self._unreachable(error) from error
             raise BadReply(f"{self._name} does not answer in HTTP: {error}") from error
+
+    def abort(self) -> None:
+        """End the exchange that another thread is in: it raises `ServerUnreachable`, and nothing is sent again."""
+        self._is_aborted = True
+        if (stream := self._backend.stream) is not None:
+            stream.abort()
 
     def close(self) -> None:
         """Drop the connection; the next request opens another."""
