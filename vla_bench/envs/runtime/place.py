@@ -63,7 +63,7 @@ def _interpreter(family: SuiteFamily) -> str:
 
     status = installation_status(family)
     if not status.is_ready or status.interpreter is None:
-        raise SuiteNotInstalled(f"{status.reason} {status.fix_line}")
+        raise SuiteNotInstalled(f"{status.reason} Type: {status.fix_line}")
     return str(status.interpreter)
 
 
