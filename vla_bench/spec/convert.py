@@ -206,7 +206,7 @@ def _euler_of_matrix(m: Float) -> Float:
     cosine_y = np.hypot(m[..., 0, 0], m[..., 1, 0])
     # At the poles x and z turn about one axis: all of it is given to x. Near them z is ill-conditioned, and x is taken
     # from what is left once that very z is undone, so that together they are exact.
-    z = np.where(cosine_y < 1e-12, 0.0, np.arctan2(m[..., 1, 0], m[..., 0, 0]))
+    z = np.where(cosine_y < 1e-14, 0.0, np.arctan2(m[..., 1, 0], m[..., 0, 0]))
     cz, sz = np.cos(z), np.sin(z)
     x = np.arctan2(sz * m[..., 0, 2] - cz * m[..., 1, 2], cz * m[..., 1, 1] - sz * m[..., 0, 1])
     return np.stack([x, np.arctan2(-m[..., 2, 0], cosine_y), z], axis=-1)
