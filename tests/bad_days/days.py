@@ -175,12 +175,12 @@ def record_day(group: str, what: str, day: Day, then: Day | None = None, said: s
         said: the kind, where no attempt was lost.
     """
     error = day.error or day.seen.stopped
-    kind = day.lost[0].error_kind if day.lost else error.kind if error else said
+    kinds = dict.fromkeys([*day.kinds[:1], *([error.kind] if error else [])])
     record(
         group,
         what,
-        kind=kind,
-        noticed_s=day.noticed_s,
+        kind=", ".join(kinds) or said,
+        noticed_s=day.noticed_s if kinds else None,
         score=day.summary.score_line if day.summary else "none",
         exit_code=day.exit_code,
         then=then.summary.score_line if then and then.summary else "",

@@ -27,6 +27,7 @@ episodes stay, lost ones are run again with the same seeds, and no process or so
 - **noticed**: how long the attempt (or the command) lasted in which it went wrong: an upper bound.
   Deadlines are {QUICK.act_s:g} s here, for the policy and for the simulator; by default they are 30 s.
 - **score line**: of this command. Where an episode was lost and its second attempt was judged, the score is whole.
+  (The policy whose replies are spoilt byte by byte pushes in one direction for ever: 0/3 is its true score.)
 - **exit**: what the command ends with, see [outcomes and exit codes](outcomes.md).
 - **the same command again**: its score line once the cause is gone; empty where there was nothing left to do.
 """
@@ -56,8 +57,11 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    kind = f"`{row['kind']}`" if row["kind"].replace("_", "").isalnum() else row["kind"]
-    noticed = "" if row["noticed_s"] is None else f"{row['noticed_s']:.1f} s"
+    kind = row["kind"]
+    if kind and not kind.startswith("none"):
+        kind = ", then ".join(f"`{part}`" for part in kind.split(", "))
+    took_s = row["noticed_s"]
+    noticed = "" if took_s is None else f"{took_s:.1f} s" if took_s >= 0.1 else "under 0.1 s"
     cells = (row["what"], kind, noticed, row["score"], str(row["exit_code"]), row["then"])
     return f"| {' | '.join(cells)} |"
 
