@@ -200,6 +200,16 @@ def test_depth_is_that_of_the_cameras_asked_for() -> None:
     assert "wants depth and names no camera" in refusal(small_policy(wants_depth=True, cameras=()))
 
 
+def test_depth_that_does_not_lie_as_its_picture_is_refused() -> None:
+    small = small_policy(wants_depth=True, cameras=(CameraRequest(name="front", height=24, width=32),))
+    assert "depth comes as the suite renders it" in refusal(small, settings=EvalSettings(resize=Resize.STRETCH))
+    assert "depth comes as the suite renders it" in refusal(
+        small_policy(wants_depth=True), settings=EvalSettings(crop=0.9)
+    )
+    turned = CameraRequest(name="front", convention=ImageConvention(orientation=Orientation.ROTATED_180))
+    assert "depth comes as the suite renders it" in refusal(small_policy(wants_depth=True, cameras=(turned,)))
+
+
 @pytest.mark.parametrize(("horizon", "fits"), [(None, True), (1, True), (4, True), (5, False)])
 def test_no_more_actions_are_kept_than_a_chunk_has(horizon: int | None, fits: bool) -> None:
     settings = EvalSettings(replan_horizon=horizon)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_bench.spec.conventions import ActionConvention, Gripper, ImageConvention, Rotation, rotation_size
+from vla_bench.spec.conventions import ActionConvention, Gripper, ImageConvention, Orientation, Rotation, rotation_size
 from vla_bench.spec.convert import convert_gripper, convert_rotation
 from vla_bench.spec.errors import ConventionMismatch
 from vla_bench.spec.messages import PolicyInfo, PolicyKind
@@ -95,6 +95,8 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
         problems.append("the policy is an oracle and the suite gives no privileged state")
     if policy.wants_depth and not policy.cameras:
         problems.append("the policy wants depth and names no camera")
+    if policy.wants_depth and (settings.crop < 1.0 or any(_is_changed(camera, suite) for camera in cameras)):
+        problems.append("depth comes as the suite renders it: its pictures cannot be cropped, resized or turned")
     if settings.replan_horizon is not None and settings.replan_horizon > policy.chunk_length:
         problems.append(
             f"replan horizon {settings.replan_horizon} is longer than the policy's chunks ({policy.chunk_length})"
@@ -140,6 +142,12 @@ def _action_problems(policy: ActionConvention, suite: ActionConvention) -> list[
 
 def _label(action: ActionConvention) -> str:
     return f"{action.name or 'pose'} with {action.n_entries} entries"
+
+
+def _is_changed(camera: CameraBinding, suite: Suite) -> bool:
+    rendered = next(known for known in suite.cameras if known.name == camera.name)
+    is_resized = (camera.height, camera.width) != (rendered.height, rendered.width)
+    return is_resized or camera.convention.orientation is not Orientation.UPRIGHT
 
 
 def _bind_cameras(
