@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import vla_bench
+import vla_bench.harness
 from vla_bench.envs.base import EnvOptions
 from vla_bench.envs.registry import find_suite
 from vla_bench.harness import prepare
@@ -279,3 +280,10 @@ def test_repeats_give_each_state_another_policy_seed() -> None:
         first, second = (store.trace(attempt.trace_digest).actions for attempt in runs)
     assert runs[0].result.initial_digest == runs[1].result.initial_digest
     assert not np.array_equal(first[:3], second[:3])
+
+
+def test_the_room_exports_what_it_says() -> None:
+    for name in vla_bench.harness.__all__:
+        assert getattr(vla_bench.harness, name).__name__ == name
+    with pytest.raises(AttributeError, match="absent"):
+        vla_bench.harness.absent  # noqa: B018
