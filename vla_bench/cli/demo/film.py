@@ -89,10 +89,10 @@ def _observe(state: EnvState, episode: Episode) -> Observation:
 def _small(picture: NDArray[np.uint8], caption: str, *, is_success: bool = False) -> Image.Image:
     image = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, SIDE - 14, SIDE, SIDE), fill=GREEN if is_success else (30, 30, 30))
-    draw.text((5, SIDE - 13), f"{caption}   success" if is_success else caption, fill=(255, 255, 255))
     if is_success:
         draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=GREEN, width=3)
+    draw.rectangle((0, SIDE - 14, SIDE, SIDE), fill=GREEN if is_success else (30, 30, 30))
+    draw.text((5, SIDE - 13), f"{caption}   success" if is_success else caption, fill=(255, 255, 255))
     return image
 
 

@@ -17,6 +17,17 @@ __all__ = ["Screen"]
 WIDTH, HEIGHT = 112, 24
 FRAME_S, HOLD_S = 0.6, 5.0
 TITLE = "vla-bench demo"
+FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg"><style>
+.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+font-size: {char_height}px; line-height: {line_height}px }}
+.{unique_id}-title {{ font-family: sans-serif; font-size: 18px; font-weight: bold }}
+{styles}</style><defs>
+<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
+{lines}</defs>{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g></svg>
+"""
+"""Rich's own without the fonts that it would load from the network."""
 
 
 class Screen:
@@ -55,7 +66,7 @@ def _svg(lines: list[str], unique_id: str) -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
         console.print(Text.from_ansi(line), soft_wrap=True)
-    return console.export_svg(title=TITLE, unique_id=unique_id)
+    return console.export_svg(title=TITLE, unique_id=unique_id, code_format=FORMAT)
 
 
 def _animated(frames: list[str]) -> str:

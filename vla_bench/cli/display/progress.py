@@ -74,6 +74,8 @@ class Progress(Listener):
             f"{plural(started.n_planned, 'episode')}{part}, plan {started.plan.plan_hash[:12]}"
         )
         self.say(f"[dim]run {escape(started.name)} in {escape(short_path(started.database))}[/]")
+        for notice in started.notices:
+            self.say(f"[lost]note:[/] {escape(notice)}")
         if not started.n_to_run:
             self.say("[good]complete before:[/] nothing is run. `--fresh` runs it anew under another name.")
         elif started.is_resumed:

@@ -43,10 +43,7 @@ def _check_new_file(path: Path) -> Check:
     folder = _existing(path.parent)
     if folder.is_dir() and os.access(folder, os.W_OK):
         return Check(group="results", name="database", status="ok", detail=f"{path} (made by the first run)")
-    detail, fix = (
-        f"{folder} cannot be written, and {path} is to be made there",
-        "export VLA_BENCH_HOME=/a/folder/of/yours",
-    )
+    detail, fix = f"{path} cannot be made in {folder}", "export VLA_BENCH_HOME=/a/folder/of/yours"
     return Check(group="results", name="database", status="blocker", detail=detail, fix=fix)
 
 
