@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import EXPERT_RUN as TWO
 from tests.cli.conftest import PROGRAM, Run
-from vla_bench.cli.schemas import RunModel, RunsModel
+from vla_bench.cli.schemas import PreviewModel, RunModel, RunsModel
 
 FAULTS = "VLA_BENCH_TOY_FAULTS"
 
@@ -71,6 +71,7 @@ def test_a_dry_run_says_what_would_be_run_and_stores_nothing(vla_bench: Run, hom
     assert "expert-toy_reach" in done.stdout
     assert "10 episodes" in done.stdout
     assert re.search(r"plan_hash +[0-9a-f]{64}", done.stdout)
+    PreviewModel.model_validate_json(vla_bench(*TWO, "--dry-run", "--json").stdout)
     assert not list(home.rglob("*.db"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +25,6 @@ from vla_bench.cli.options import (
     read_token,
     typed_command,
 )
-from vla_bench.spec.outcomes import ExitCode
-
-if TYPE_CHECKING:
-    from vla_bench.harness.config import RunConfig
 
 __all__ = ["app"]
 
@@ -115,6 +111,7 @@ def run(
 
     The same command goes on where it stopped. Exit code 3 says that episodes are missing: then no rate is printed.
     """
+    from vla_bench.cli.running import create_missing_env, print_preview_of, run_and_print
     from vla_bench.harness.config import RunConfig
     from vla_bench.policies.base import Deadlines
 
@@ -144,11 +141,11 @@ def run(
         command=typed_command(),
     )
     if yes:
-        _create_env(suite)
+        create_missing_env(suite)
     if dry_run:
-        _preview(config, as_json=as_json)
+        print_preview_of(config, as_json=as_json)
     else:
-        _execute(config, as_json=as_json)
+        raise typer.Exit(run_and_print(config, as_json=as_json))
 
 
 def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
@@ -158,47 +155,3 @@ def _settings(ctx: typer.Context, seed: int) -> dict[str, Any]:
     names = [field.name for field in fields(EvalSettings)]
     given = {name: ctx.params[name] for name in names if ctx.params.get(name) is not None}
     return given | {"policy_seed": seed}
-
-
-def _create_env(suite: str) -> None:
-    """Create the suite's environment where it cannot run without."""
-    from vla_bench.cli.env import create
-    from vla_bench.envs.registry import family_of
-    from vla_bench.envs.runtime.install import installation_status
-
-    if not installation_status(family_of(suite)).is_ready:
-        create(suite)
-
-
-def _preview(config: RunConfig, *, as_json: bool) -> None:
-    from vla_bench.cli.display.console import answer, print_json
-    from vla_bench.cli.display.report import print_preview
-    from vla_bench.harness.preview import preview_run
-
-    preview = preview_run(config)
-    if as_json:
-        print_json(preview.to_dict())
-    else:
-        print_preview(preview, answer())
-
-
-def _execute(config: RunConfig, *, as_json: bool) -> None:
-    from vla_bench.cli.display.console import answer, print_json, story
-    from vla_bench.cli.display.progress import progress_display
-    from vla_bench.cli.display.report import print_report
-    from vla_bench.harness.execute import execute_run
-    from vla_bench.spec.errors import Interrupted
-
-    try:
-        with progress_display() as listener:
-            summary = execute_run(config, listener=listener)
-    except Interrupted:
-        story().print(f"go on with: {config.command}", markup=False, soft_wrap=True)
-        raise
-    if as_json:
-        print_json(summary.to_dict())
-    else:
-        print_report(summary, answer())
-    # A shard has done its part where all of its own episodes are judged: the score waits for `merge`.
-    is_done = summary.is_complete or bool(config.shard and listener.tally.n_judged == listener.tally.n_planned)
-    raise typer.Exit(ExitCode.OK if is_done else ExitCode.INCOMPLETE)

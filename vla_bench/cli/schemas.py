@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel",
-    "PolicyModel", "PolicyOptionModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel", "TaskModel",
-    "json_schemas",
+    "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel",
+    "TaskModel", "json_schemas",
 ]  # fmt: skip
 
 
@@ -217,6 +217,32 @@ class RunModel(_Model):
     finished_at: str
 
 
+class PreviewModel(_Model):
+    """`vla-bench run --dry-run --json`: what a run would do.
+
+    `differs` names what a run of that name has otherwise (`plan`, `settings`, `policy`): then it would be refused.
+    """
+
+    name: str
+    suite: str
+    protocol: str
+    policy: str
+    executor: str
+    database: str
+    plan_hash: str
+    eval_hash: str
+    policy_digest: str
+    shard: str
+    cameras: list[str]
+    n_workers: int
+    n_planned: int
+    n_judged: int
+    n_lost: int
+    n_to_run: int
+    exists: bool
+    differs: list[str]
+
+
 class RunsModel(_Model):
     """`vla-bench runs --json`, the newest first; `per_task`, `groups` and `group_means` are empty here."""
 
@@ -262,6 +288,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "policies": PoliciesModel,
         "plan": PlanModel,
         "run": RunModel,
+        "run --dry-run": PreviewModel,
         "runs": RunsModel,
         "show": RunModel,
         "doctor": DoctorModel,
