@@ -241,12 +241,12 @@ def test_a_server_listens_on_loopback_unless_told_otherwise(server: BackgroundSe
     assert serve.__kwdefaults__["host"] == "127.0.0.1"
 
 
-def test_ten_background_servers_leave_no_thread() -> None:
+def test_background_servers_leave_no_thread() -> None:
     before = threading.active_count()
     for _ in range(3):
         with BackgroundServer(EchoPolicy()) as running:
             assert httpx2.get(f"{running.url}/healthz").status_code == 200
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_pictures_arrive_bit_for_bit_in_both_forms(client: httpx2.Client) -> None:
