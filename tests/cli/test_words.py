@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from vla_bench.cli.display.tables import plain_table
 from vla_bench.cli.display.words import bar, counts, duration, interval, number, percent, plural, short_path
 from vla_bench.results.stats import Interval
 
@@ -53,3 +57,13 @@ def test_paths_under_the_home_are_short(monkeypatch: pytest.MonkeyPatch) -> None
     assert short_path("/home/me/results.db") == "~/results.db"
     assert short_path("/home/meander/results.db") == "/home/meander/results.db"
     assert short_path("postgresql://me@host/runs") == "postgresql://me@host/runs"
+
+
+def test_a_narrow_terminal_folds_words_and_cuts_no_number() -> None:
+    table = plain_table("run", "rate>", "95 %|", "score")
+    table.add_row("a-run-with-a-long-name", "100.0 %", "[83.9, 100.0]", "20/20 of 20 planned, 0 lost")
+    console = Console(width=46, file=io.StringIO())
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "100.0 %  [83.9, 100.0]" in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 46

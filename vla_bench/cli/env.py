@@ -55,7 +55,7 @@ def list_(as_json: AsJson = False) -> None:
     elif not models:
         story().print("no environment was created. Suites that are ready here run without: see `vla-bench suites`.")
     else:
-        table = plain_table("suites", "python", "MiB>", "path")
+        table = plain_table("suites|", "python|", "MiB>", "path")
         for model in models:
             table.add_row(f"[name]{model.family}[/]", model.python, f"{model.size_mib:.0f}", escape(model.path))
         answer().print(table)

@@ -67,7 +67,7 @@ def _print_as_table(plan: Plan, episodes: tuple[Episode, ...], shard: str) -> No
     from vla_bench.cli.display.console import answer
     from vla_bench.cli.display.tables import plain_table
 
-    table = plain_table("episode", "task", "trial>", "repeat>", "env seed>", "policy seed>")
+    table = plain_table("episode|", "task", "trial>", "repeat>", "env seed>", "policy seed>")
     for one in episodes:
         table.add_row(one.id, one.task, str(one.trial), str(one.repeat), str(one.env_seed), str(one.policy_seed))
     console = answer()

@@ -85,7 +85,7 @@ def _print(models: list[PolicyModel]) -> None:
     from vla_bench.cli.display.console import answer
     from vla_bench.cli.display.tables import plain_table
 
-    table = plain_table("policy", "options (-o)", "what it does")
+    table = plain_table("policy|", "options (-o)", "what it does")
     for policy in models:
         options = ", ".join(
             option.name if option.is_required else f"{option.name}={json.dumps(option.default)}"

@@ -52,19 +52,11 @@ def _print(runs: list[RunSummary]) -> None:
     from vla_bench.cli.display.tables import plain_table
     from vla_bench.cli.display.words import interval, percent
 
-    table = plain_table("run", "suite", "protocol", "rate>", "95 %", "started", "score")
+    table = plain_table("run", "suite", "rate>", "95 %|", "score", "started")
     for run in runs:
-        oracle = " [note]oracle[/]" if run.is_oracle else ""
-        rate = percent(run.rate) if run.is_complete else "[lost]incomplete[/]"
+        name = f"[name]{escape(run.name)}[/]" + (" [note]oracle[/]" if run.is_oracle else "")
+        rate = percent(run.rate) if run.is_complete else "[lost]none[/]"
         started = run.started_at[:16].replace("T", " ")
-        bounds = interval(run.these_tasks)
-        table.add_row(
-            f"[name]{escape(run.name)}[/]{oracle}",
-            run.suite,
-            run.protocol,
-            rate,
-            bounds,
-            started,
-            escape(run.score_line),
-        )
+        suite = f"{run.suite} {run.protocol}"
+        table.add_row(name, suite, rate, interval(run.these_tasks), escape(run.score_line), started)
     answer().print(table)

@@ -89,7 +89,7 @@ def _print_all(models: list[SuiteModel], *, every: bool) -> None:
 
     single = [suite for suite in models if suite.n_tasks == 1]
     hidden = [] if every or len(single) <= MOST_SINGLE else single
-    table = plain_table("suite", "tasks>", "episodes>", "protocols", "here", "what it is")
+    table = plain_table("suite|", "tasks>", "episodes>", "protocols", "here|", "what it is")
     for suite in models:
         if suite not in hidden:
             here = "[good]ready[/]" if suite.is_ready else "[lost]no[/]"
@@ -121,7 +121,7 @@ def _print_one(suite: SuiteModel) -> None:
         **suite.provenance,
     }
     console.print(facts(rows))
-    table = plain_table("task", "horizon>", "stages>", "tags", "instruction")
+    table = plain_table("task|", "horizon>", "stages>", "tags", "instruction")
     for task in suite.tasks:
         tags = ", ".join(str(value) for value in task.tags.values())
         table.add_row(task.id, str(task.horizon), str(task.n_stages), tags, task.instruction)

@@ -119,7 +119,7 @@ def _close(runs: list[RunSummary], stage: Stage, took_s: float) -> None:
     """Both runs side by side, and the next commands."""
     console = answer()
     story().rule(style="dim")
-    table = plain_table("run", "success rate>", " ", "95 % on these tasks", "score")
+    table = plain_table("run", "success rate>", " |", "95 % on these tasks|", "score")
     for run in runs:
         rate = f"[good]{bar(run.rate, run.these_tasks)}[/]"
         table.add_row(escape(run.name), percent(run.rate), rate, interval(run.these_tasks), run.score_line)

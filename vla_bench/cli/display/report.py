@@ -61,7 +61,7 @@ def print_score(summary: RunSummary, console: Console) -> None:
 def print_tasks(summary: RunSummary, console: Console) -> None:
     """Print the table of tasks."""
     has_lost = summary.n_lost > 0
-    titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " ", "95 %"]
+    titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " |", "95 %|"]
     table = plain_table(*titles)
     for task in summary.per_task:
         lost = [f"[lost]{task.n_lost}[/]" if task.n_lost else ""] if has_lost else []
@@ -93,7 +93,7 @@ def _method(found: object) -> str:
 
 
 def _groups(tag: str, groups: tuple[GroupSummary, ...]) -> object:
-    table = plain_table(tag, "tasks>", "k/n>", "rate>", " ", "95 %")
+    table = plain_table(tag, "tasks>", "k/n>", "rate>", " |", "95 %|")
     for group in groups:
         score = f"{group.n_success}/{group.n_judged}"
         table.add_row(escape(group.value) or "–", str(group.n_tasks), score, *_rate_cells(group))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,13 +12,17 @@ __all__ = ["facts", "plain_table"]
 
 
 def plain_table(*titles: str) -> Table:
-    """A table without lines. A title that ends in `>` is a column of numbers, set to the right; the last one folds."""
+    """A table without lines.
+
+    Args:
+        titles: one per column. `>` at the end sets it to the right and `|` to the left, both whole at any width: a
+            number is never cut. Other columns fold where the terminal is narrow.
+    """
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
-        is_number = title.endswith(">")
-        is_last = title == titles[-1]
-        justify = "right" if is_number else "left"
-        table.add_column(title.rstrip(">"), justify=justify, no_wrap=not is_last, overflow="fold")  # type: ignore[arg-type]
+        is_whole = title.endswith((">", "|"))
+        justify: Literal["left", "right"] = "right" if title.endswith(">") else "left"
+        table.add_column(title.rstrip(">|"), justify=justify, no_wrap=is_whole, overflow="fold")
     return table
 
 

@@ -70,7 +70,7 @@ def _print(found: list[Check], is_ready: bool) -> None:
     console = answer()
     for group, members in groupby(found, key=lambda check: check.group):
         console.print(f"[dim]{group}[/]")
-        table = plain_table("", "", "")
+        table = plain_table("|", "|", "")
         table.show_header = False
         for check in members:
             fix = f"\n[dim]→[/] [bold]{escape(check.fix)}[/]" if check.fix else ""
