@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,13 @@ class Command:
         self, *more: str, policy: str = "", trials: int = 12, preexec: Callable[[], None] | None = None
     ) -> None:
         self.name = "day"
+
+        def before() -> None:
+            # Tests that run in the background of a shell have Ctrl-C ignored, and their children too.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if preexec is not None:
+                preexec()
+
         self._process = subprocess.Popen(
             [
                 PROGRAM, "run", "--policy", *([policy] if policy else [FAULTY, *PACE]), "--suite", SUITE,
@@ -37,7 +45,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             env={name: value for name, value in os.environ.items() if not name.endswith("COLOR")},
-            preexec_fn=preexec,
+            preexec_fn=before,
         )  # fmt: skip
         self.pid = self._process.pid
 
