@@ -119,10 +119,12 @@ def _close(runs: list[RunSummary], stage: Stage, took_s: float) -> None:
     """Both runs side by side, and the next commands."""
     console = answer()
     story().rule(style="dim")
-    table = plain_table("run", "success rate>", " |", "95 % on these tasks|", "score")
+    # A bar and the score line do not both fit into 80 columns.
+    bars = [" |"] if console.width >= 100 else []
+    table = plain_table("run", "success rate>", *bars, "95 % on these tasks|", "score|")
     for run in runs:
-        rate = f"[good]{bar(run.rate, run.these_tasks)}[/]"
-        table.add_row(escape(run.name), percent(run.rate), rate, interval(run.these_tasks), run.score_line)
+        drawn = [f"[good]{bar(run.rate, run.these_tasks)}[/]" for _ in bars]
+        table.add_row(escape(run.name), percent(run.rate), *drawn, interval(run.these_tasks), run.score_line)
     console.print(table)
     plan = f"plan {runs[0].plan_hash[:12]}" if runs[0].plan_hash == runs[1].plan_hash else "different plans"
     console.print(f"Both ran {plan}; every episode is in the database. All took {duration(took_s)}.\n")
