@@ -34,7 +34,7 @@ types: $(READY) ## mypy, strict
 
 layers: $(READY) ## the import contracts
 	@echo "layers: import-linter"
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 unit: $(READY) ## all tests that this machine can run, the built wheel's among them
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "slow or not slow" $(ARGS)
