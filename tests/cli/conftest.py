@@ -40,19 +40,23 @@ def vla_bench(home: Path) -> Run:
 
 @pytest.fixture
 def quick(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """The same in this process, for commands that start none: the imports are paid once."""
+    """The same in this process: the imports are paid once."""
     monkeypatch.chdir(home)
 
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
-        code = run_to_code(build_cli(), args)
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["vla-bench", *args])
+            code = run_to_code(build_cli(), args)
         return subprocess.CompletedProcess(args, code, *capsys.readouterr())
 
     yield run
     structlog.reset_defaults()
 
 
-EXPERT_RUN = ("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "2", "--workers", "2")
+EXPERT_RUN = ("run", "--policy", "expert", "--suite", "toy_reach", "--trials", "2", "--workers", "1")
 """The run that `finished_run` finds done: `expert-toy_reach`."""
 
 

@@ -63,25 +63,25 @@ def serving(line: str, home: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve"))])
-def test_an_example_runs(vla_bench: Run, home: Path, line: str, request: pytest.FixtureRequest) -> None:
+def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.FixtureRequest) -> None:
     if line.startswith(("show", "merge")):
         request.getfixturevalue("finished_run")
         for number in (1, 2):
             shutil.copy(home / "results.db", home / f"shard-{number}.db")
     if URL in line:
         with serving("serve expert", home) as url:
-            done = vla_bench(*shlex.split(line.replace(URL, url)), "--trials", "1")
+            done = quick(*shlex.split(line.replace(URL, url)), "--trials", "1")
     else:
-        done = vla_bench(*shlex.split(line))
+        done = quick(*shlex.split(line))
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("line", [line for line in examples() if line.startswith("serve")])
-def test_an_example_of_serve_serves_until_it_is_stopped(vla_bench: Run, home: Path, line: str) -> None:
+def test_an_example_of_serve_serves_until_it_is_stopped(quick: Run, home: Path, line: str) -> None:
     (home / "my_policy.py").write_text(MY_POLICY)
     (home / "my_policy.yaml").write_text("policy: my_policy.py:MyPolicy\n")
     with serving(line, home) as url:
-        done = vla_bench("run", "--policy", url, "--suite", "toy_reach", "--trials", "1", "--json")
+        done = quick("run", "--policy", url, "--suite", "toy_reach", "--trials", "1", "--json")
     assert done.returncode == 0, done.stderr
 
 

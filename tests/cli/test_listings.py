@@ -94,9 +94,9 @@ def test_doctor_says_what_runs_here(quick: Run, home: Path) -> None:
 
 
 def test_doctor_s_self_test_scores_one_hundred_percent_and_leaves_the_user_s_results_alone(
-    vla_bench: Run, home: Path
+    quick: Run, home: Path
 ) -> None:
-    done = vla_bench("doctor", "--self-test", "--json")
+    done = quick("doctor", "--self-test", "--json")
     assert done.returncode == 0, done.stderr
     told = DoctorModel.model_validate_json(done.stdout)
     (check,) = (check for check in told.checks if check.group == "self-test")
