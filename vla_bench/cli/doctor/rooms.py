@@ -14,6 +14,7 @@ from vla_bench.envs.registry import families
 from vla_bench.envs.runtime.install import installation_status
 from vla_bench.envs.runtime.rendering import probe_renderers
 from vla_bench.results.database import locate
+from vla_bench.results.network import network_kind
 from vla_bench.spec.errors import VlaBenchError
 
 __all__ = ["check_database", "check_renderers", "check_suites"]
@@ -36,7 +37,7 @@ def check_database(db: str) -> list[Check]:
             checks = [Check(group="results", name="database", status=status, detail=detail)]
     except VlaBenchError as error:
         return [Check(group="results", name="database", status="blocker", detail=str(error))]
-    return checks + ([_check_room(location.path)] if location.path is not None else [])
+    return checks + (_check_place(location.path) if location.path is not None else [])
 
 
 def _check_new_file(path: Path) -> Check:
@@ -47,10 +48,17 @@ def _check_new_file(path: Path) -> Check:
     return Check(group="results", name="database", status="blocker", detail=detail, fix=fix)
 
 
-def _check_room(path: Path) -> Check:
+def _check_place(path: Path) -> list[Check]:
     free_mib = shutil.disk_usage(_existing(path.parent)).free / 2**20
     status: Status = "ok" if free_mib >= MIN_FREE_MIB else "note"
-    return Check(group="results", name="disk", status=status, detail=f"{free_mib / 1024:.1f} GiB free at {path.parent}")
+    detail = f"{free_mib / 1024:.1f} GiB free at {path.parent}"
+    checks = [Check(group="results", name="disk", status=status, detail=detail)]
+    if kind := network_kind(path):
+        detail = (
+            f"{path} is on a network file system ({kind}): each process gets a file of its own, for `vla-bench merge`"
+        )
+        checks.append(Check(group="results", name="file system", status="note", detail=detail))
+    return checks
 
 
 def _existing(folder: Path) -> Path:
