@@ -327,7 +327,8 @@ def test_bytes_that_drip_do_not_stretch_the_deadline(what: str) -> None:
 
 
 def test_a_reply_in_pieces_within_the_deadline_is_whole() -> None:
-    with session_with(lambda talk: talk.drip(http(talk.chunk(5.0)), 0.0002)) as (session, _):
+    patient = replace(SHORT, first_act_s=30.0, act_s=30.0)
+    with session_with(lambda talk: talk.drip(http(talk.chunk(5.0)), 0.0002), deadlines=patient) as (session, _):
         assert ask(session) == 5.0
 
 
