@@ -14,13 +14,14 @@ from vla_bench.envs.base import EnvState
 from vla_bench.harness.actions import ActionFilter, check_actions
 from vla_bench.harness.frames import FrameHistory
 from vla_bench.harness.pictures import picture_for_policy
+from vla_bench.harness.stages import StageLog
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import VlaBenchError
 from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Identity, Observation
 from vla_bench.spec.outcomes import Outcome
-from vla_bench.spec.result import AttemptResult, Fingerprint, Latencies, StageResult, Trace
+from vla_bench.spec.result import AttemptResult, Fingerprint, Latencies, Trace
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
@@ -56,8 +57,7 @@ class Rollout:
         self._state: EnvState | None = None
         self._facts: Mapping[str, object] = {}
         self._env_ms = self._policy_ms = 0.0
-        self._stages: list[StageResult] = []
-        self._stage_start = (0, "")
+        self._stages = StageLog()
         self._actions: list[Actions] = []
         self._query_steps: list[int] = []
         self._digests: list[str] = []
@@ -70,7 +70,8 @@ class Rollout:
         """Take the state after the env's reset."""
         self._facts = state.facts
         self._see(state)
-        self._start_stage(state)
+        self._stages.begin(state)
+        self._frames.begin(state.step, state.images)
 
     def reset_policy(self, policy: PolicySession) -> None:
         """Tell the policy of the episode, or of the stage that begins."""
@@ -130,11 +131,10 @@ class Rollout:
         self._actions[-1] = self._actions[-1][: state.n_executed]
         self._filter.count_executed(state.n_executed)
         self._see(state)
-        if state.stage != before.stage or state.is_over:
-            self._end_stage(before.stage, state)
+        self._stages.see(state)
         if state.stage != before.stage:
             self._filter.reset()
-            self._start_stage(state)
+            self._frames.begin(state.step, state.images)
         else:
             self._frames.add(state.step, state.images, state.frames)
 
@@ -158,7 +158,7 @@ class Rollout:
             error_kind=error_kind,
             error_message=error_message,
             n_steps=state.step if state else 0,
-            stages=tuple(self._stages),
+            stages=self._stages.ended,
             n_clipped=self._filter.n_clipped,
             facts=dict(self._facts),
             initial_digest=self._digests[0] if self._digests else "",
@@ -203,21 +203,6 @@ class Rollout:
         self._state = state
         self._env_ms += state.env_ms
         self._digests.append(state.digest)
-
-    def _start_stage(self, state: EnvState) -> None:
-        self._stage_start = (state.step, state.digest)
-        self._frames.begin(state.step, state.images)
-
-    def _end_stage(self, index: int, state: EnvState) -> None:
-        start, digest = self._stage_start
-        self._stages.append(
-            StageResult(
-                index=index,
-                success=state.success or state.stage > index,
-                n_steps=state.step - start,
-                start_digest=digest,
-            )
-        )
 
     def _observation(self, session: str, state: EnvState) -> Observation:
         history = self._frames.at(state.step) if self._binding.history else {}
