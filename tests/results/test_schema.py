@@ -27,7 +27,7 @@ NEXT = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "9999", "0001"
+revision, down_revision = "9999", "{newest}"
 branch_labels = depends_on = None
 
 
@@ -44,7 +44,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     def install(extra: str = "") -> None:
         folder = tmp_path / "later"
         folder.mkdir(exist_ok=True)
-        (folder / "9999_note.py").write_text(NEXT.format(extra=extra))
+        (folder / "9999_note.py").write_text(NEXT.format(newest=REVISION, extra=extra))
         monkeypatch.setattr(schema, "HEAD", "9999")
         monkeypatch.setattr(schema, "VERSIONS", (*schema.VERSIONS, folder))
 
@@ -92,26 +92,43 @@ def test_an_older_file_is_upgraded_after_a_copy(tmp_path: Path, later: Callable[
         name = filled(store)
     later()
     with Store.open(path) as store:
-        copy = tmp_path / "results.db.schema-0001"
-        assert store.notices == [f"{path}: schema upgraded from 0001 to 9999; the database as it was is kept in {copy}"]
+        copy = tmp_path / f"results.db.schema-{REVISION}"
+        assert store.notices == [
+            f"{path}: schema upgraded from {REVISION} to 9999; the database as it was is kept in {copy}"
+        ]
         assert len(store.outcomes(name)) == 2
     assert notes(str(path)) == ["none"]
     with sqlite3.connect(copy) as old:
-        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
         assert old.execute("SELECT count(*) FROM episode").fetchall() == [(2,)]
     old.close()
     with Store.open(path) as store:
         assert store.notices == []
 
 
+def test_a_file_of_the_first_schema_keeps_its_runs(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    with Store.open(path) as store:
+        name = filled(store)
+        before = store.summary(name)
+        config = schema.alembic_config()
+        with store.database.write() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0001")
+    with Store.open(path) as store:
+        assert "schema upgraded from 0001" in store.notices[0]
+        assert store.summary(name) == before
+        assert not before.is_imported
+
+
 def test_a_second_copy_replaces_none(tmp_path: Path, later: Callable[..., None]) -> None:
-    (tmp_path / "results.db.schema-0001").write_text("an earlier copy")
+    (tmp_path / f"results.db.schema-{REVISION}").write_text("an earlier copy")
     with Store.open(tmp_path / "results.db") as store:
         filled(store)
     later()
     Store.open(tmp_path / "results.db").close()
-    assert (tmp_path / "results.db.schema-0001").read_text() == "an earlier copy"
-    assert (tmp_path / "results.db.schema-0001-2").exists()
+    assert (tmp_path / f"results.db.schema-{REVISION}").read_text() == "an earlier copy"
+    assert (tmp_path / f"results.db.schema-{REVISION}-2").exists()
 
 
 def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, later: Callable[..., None]) -> None:
@@ -139,14 +156,14 @@ def test_a_copy_that_finds_no_room_leaves_the_file_alone(
 
     def small(target, *arguments, **options):
         connection = connect(target, *arguments, **options)
-        if "schema-0001" in str(target):
+        if f"schema-{REVISION}" in str(target):
             connection.execute("PRAGMA max_page_count=4")
         return connection
 
     monkeypatch.setattr(schema.sqlite3, "connect", small)
     with pytest.raises(StoreFull):
         Store.open(path)
-    assert not (tmp_path / "results.db.schema-0001").exists()
+    assert not (tmp_path / f"results.db.schema-{REVISION}").exists()
     with pytest.raises(Exception, match="note"):
         notes(str(path))
 
@@ -170,7 +187,7 @@ def test_an_older_server_is_refused_with_the_line_that_upgrades_it(
     with pytest.raises(SchemaMismatch, match=r"python -m vla_bench\.results\.upgrade 'postgresql://"):
         Store.open(postgres_db)
     assert upgrade.main([postgres_db]) == 0
-    assert "upgraded from 0001 to 9999" in capsys.readouterr().out
+    assert f"upgraded from {REVISION} to 9999" in capsys.readouterr().out
     with Store.open(postgres_db) as store:
         assert len(store.outcomes(name)) == 2
     assert notes(postgres_db) == ["none"]

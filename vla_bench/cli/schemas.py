@@ -199,6 +199,7 @@ class RunModel(_Model):
     n_repeats: int
     coverage: float | None
     is_complete: bool
+    is_imported: bool
     is_oracle: bool
     score_line: str
     rate: float | None
@@ -215,6 +216,7 @@ class RunModel(_Model):
     shards: list[str]
     started_at: str
     finished_at: str
+    origin: dict[str, Any]
 
 
 class PreviewModel(_Model):

@@ -134,6 +134,7 @@ def load_summary(connection: Connection, run: RowMapping, *, finished_at: str | 
         suite=identity.suite,
         policy=identity.policy,
         episodes=identity.episodes(),
+        origin=run["origin"] or {},
     )
     try:
         return summarise(facts, _cells(connection, run["id"]), _totals(connection, run["id"]))

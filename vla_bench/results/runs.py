@@ -34,6 +34,7 @@ class RunSpec:
         suite, plan, settings, policy: what is evaluated and how; a run of one name never mixes them.
         command: the command line, for the record.
         shard: `i/n` where this process runs a part of the plan only, else empty. The plan is the whole one.
+        origin: of an imported result, see `RunSummary`; empty for what is run here.
     """
 
     name: str
@@ -43,6 +44,7 @@ class RunSpec:
     policy: PolicyInfo
     command: str = ""
     shard: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,7 @@ class RunSummary:
         n_attempts: attempts at all episodes.
         shards: parts of the plan that were begun, empty where the plan was run whole.
         started_at, finished_at: UTC, ISO 8601; `finished_at` is empty while the run goes on or was cut off.
+        origin: of an imported result: `tool`, `file`, `digest` and what the file claims; empty for what was run here.
     """
 
     name: str
@@ -212,6 +215,7 @@ class RunSummary:
     shards: tuple[str, ...] = ()
     started_at: str = ""
     finished_at: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_lost(self) -> int:
@@ -239,6 +243,11 @@ class RunSummary:
         return self.policy_kind is PolicyKind.ORACLE
 
     @property
+    def is_imported(self) -> bool:
+        """Whether it was read from another harness's file: self-reported, without traces, not to be verified."""
+        return bool(self.origin)
+
+    @property
     def score_line(self) -> str:
         """`k/n of N planned, m lost (kinds)`."""
         return score_line(self.n_success, self.n_judged, self.n_planned, self.lost_by_kind)
@@ -246,7 +255,7 @@ class RunSummary:
     def to_dict(self) -> dict[str, Any]:
         """The stable JSON form of `show --json`: every attribute and property of this class, and `schema`."""
         plain: dict[str, Any] = {"schema": SCHEMA, **to_plain(self)}
-        for name in ("n_lost", "not_run", "coverage", "is_complete", "is_oracle", "score_line"):
+        for name in ("n_lost", "not_run", "coverage", "is_complete", "is_imported", "is_oracle", "score_line"):
             plain[name] = to_plain(getattr(self, name))
         for task, stored in zip(self.per_task, plain["per_task"], strict=True):
             stored["n_lost"] = task.n_lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vla_bench.results.runs import GroupMean, GroupSummary, LatencySummary, RunSummary, TaskSummary
@@ -39,6 +39,7 @@ class RunFacts:
         eval_hash, policy_digest, plan_hash, suite_digest: its identity.
         suite, policy: plain content.
         episodes: of the plan, in order, plain content.
+        origin: see `RunSummary`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RunFacts:
     suite: Mapping[str, Any]
     policy: Mapping[str, Any]
     episodes: Sequence[Mapping[str, Any]]
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,7 @@ def headline(summary: RunSummary) -> RunSummary:
 def _who(facts: RunFacts) -> dict[str, Any]:
     """What a summary says of its run besides numbers."""
     suite, policy = facts.suite, facts.policy
-    same = ("name", "command", "plan_hash", "eval_hash", "policy_digest", "suite_digest", "settings")
+    same = ("name", "command", "plan_hash", "eval_hash", "policy_digest", "suite_digest", "settings", "origin")
     return {
         **{name: getattr(facts, name) for name in same},
         "suite": suite["name"],

@@ -2,7 +2,8 @@
 
     suite ─┐
     plan ──┼─ run ── episode ── attempt ── fingerprint
-    policy ┘    └─── aggregate
+    policy ┘   ├──── aggregate
+               └──── group_member ── run_group
 
 `Table` carries its own metadata, so that other SQLModel classes in the same process never reach our migrations. The
 tables of the leaderboard join here: they refer to `run.id`, `policy.digest` and `plan.plan_hash`.
@@ -17,11 +18,12 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 __all__ = [
-    "AGGREGATE", "ATTEMPT", "EPISODE", "FINGERPRINT", "PLAN", "POLICY", "REVISION", "RUN", "SUITE", "AggregateRow",
-    "AttemptRow", "EpisodeRow", "FingerprintRow", "PlanRow", "PolicyRow", "RunRow", "SuiteRow", "Table",
+    "AGGREGATE", "ATTEMPT", "EPISODE", "FINGERPRINT", "GROUP_MEMBER", "PLAN", "POLICY", "REVISION", "RUN", "RUN_GROUP",
+    "SUITE", "AggregateRow", "AttemptRow", "EpisodeRow", "FingerprintRow", "GroupMemberRow", "PlanRow", "PolicyRow",
+    "RunGroupRow", "RunRow", "SuiteRow", "Table",
 ]  # fmt: skip
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what these tables are. Known here so that opening a database needs no Alembic."""
 
 
@@ -98,6 +100,8 @@ class RunRow(Table, table=True):
     shards: list[str] = _json()
     started_at: str = Field(max_length=40)
     finished_at: str = Field(max_length=40)
+    # Where an imported result comes from; null for what was run here.
+    origin: dict[str, Any] | None = Field(default=None, sa_column=sa.Column(sa.JSON(none_as_null=True), nullable=True))
 
 
 class EpisodeRow(Table, table=True):
@@ -179,6 +183,33 @@ class AggregateRow(Table, table=True):
     details: dict[str, Any] = _json()
 
 
+class RunGroupRow(Table, table=True):
+    """Runs of several trainings, checkpoints or evaluation seeds that are reported as one."""
+
+    __tablename__: ClassVar[Any] = "run_group"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=200, unique=True)
+    kind: str = Field(max_length=40)
+    # How the score is averaged, with its numbers: `top_checkpoints/3x20`. Scores of other protocols never join it.
+    protocol: str = Field(max_length=80)
+    n_runs: int
+    created_at: str = Field(max_length=40)
+
+
+class GroupMemberRow(Table, table=True):
+    """A run of a group. `label` names the training or the checkpoint that was evaluated."""
+
+    __tablename__: ClassVar[Any] = "group_member"
+
+    group_id: int = Field(
+        sa_column=sa.Column(sa.Integer, sa.ForeignKey("run_group.id", ondelete="CASCADE"), primary_key=True)
+    )
+    run_id: int = Field(sa_column=sa.Column(sa.Integer, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
+    position: int
+    label: str = Field(max_length=200)
+
+
 def _table(name: str) -> sa.Table:
     return Table.metadata.tables[name]
 
@@ -187,3 +218,4 @@ def _table(name: str) -> sa.Table:
 SUITE, PLAN, POLICY = _table("suite"), _table("plan"), _table("policy")
 RUN, EPISODE, ATTEMPT = _table("run"), _table("episode"), _table("attempt")
 FINGERPRINT, AGGREGATE = _table("fingerprint"), _table("aggregate")
+RUN_GROUP, GROUP_MEMBER = _table("run_group"), _table("group_member")

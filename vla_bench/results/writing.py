@@ -105,6 +105,7 @@ def create_run(connection: Connection, spec: RunSpec, identity: RunIdentity) -> 
             shards=[spec.shard] if spec.shard else [],
             started_at=now(),
             finished_at="",
+            origin=dict(spec.origin) or None,
         )
     )
 
