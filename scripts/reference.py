@@ -83,8 +83,8 @@ How long a run waits for a policy. A deadline is for the whole answer, however s
 
 RUN_JSON_OPENING = """\
 `show` and `run` print one `RunSummary`, `runs` an object with a list `runs` of them, each without its tasks and groups.
- Beside the fields below it has `schema`, `n_lost`, `not_run`, `coverage`, `is_complete`, `is_oracle` and
-`score_line`.
+ Beside the fields below it has `schema`, `n_lost`, `not_run`, `coverage`, `is_complete`, `is_imported`, `is_oracle`
+and `score_line`.
 """
 
 PUBLIC_NAMES_OPENING = f"""## Public names
