@@ -11,11 +11,12 @@ __all__ = ["Interval", "clopper_pearson", "rate_bounds", "wilson", "wilson_of_me
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval of a success rate.
+    """An interval of a success rate (0 to 1), of the difference of two (-1 to 1), or of a mean length.
 
     Attributes:
-        low, high: `0 <= low <= high <= 1`.
-        method: how it was computed: `wilson`, `clopper_pearson`, `stratified`, `clustered`.
+        low, high: `low <= high`, within the range of what it belongs to.
+        method: how it was computed: `wilson`, `clopper_pearson`, `stratified`, `clustered`, `tango`, `newcombe`,
+            `score`, `bootstrap`.
     """
 
     low: float
