@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder", "environments_folder"]
+__all__ = ["assets_folder", "cache_folder", "environments_folder"]
 
 
 def environments_folder() -> Path:
     """`envs` in `VLA_BENCH_HOME`, or in the user's data folder of the platform; it need not exist."""
     return _home("data") / "envs"
+
+
+def assets_folder() -> Path:
+    """`assets` in `VLA_BENCH_HOME`, or in the user's data folder of the platform; it need not exist."""
+    return _home("data") / "assets"
 
 
 def cache_folder() -> Path:
