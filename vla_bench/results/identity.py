@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vla_bench.spec.canonical import canonical_json
 
-__all__ = ["RunIdentity", "difference"]
+__all__ = ["Change", "RunIdentity", "difference", "leaf_changes", "short"]
 
 MOST_LINES = 12
+
+
+class Change(NamedTuple):
+    """One leaf of two plain JSON values that differs; `path` is written `settings.crop` or `tasks[3].horizon`."""
+
+    path: str
+    old: Any
+    new: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +68,23 @@ def _plan_difference(stored: Sequence[Mapping[str, Any]], wanted: Sequence[Mappi
     return []
 
 
-def _changes(path: str, old: Any, new: Any) -> list[str]:
+def leaf_changes(path: str, old: Any, new: Any) -> Iterator[Change]:
+    """Walk two plain JSON values side by side and give every leaf that differs; a key that one lacks is None there."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [line for key in keys for line in _changes(f"{path}.{key}", old.get(key), new.get(key))]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [line for index, pair in pairs for line in _changes(f"{path}[{index}]", *pair)]
-    if canonical_json(old) == canonical_json(new):
-        return []
-    return [f"{path}: {_short(old)} → {_short(new)}"]
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from leaf_changes(f"{path}.{key}" if path else key, old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from leaf_changes(f"{path}[{index}]", *pair)
+    elif canonical_json(old) != canonical_json(new):
+        yield Change(path, old, new)
 
 
-def _short(value: Any) -> str:
+def _changes(path: str, old: Any, new: Any) -> list[str]:
+    return [f"{change.path}: {short(change.old)} → {short(change.new)}" for change in leaf_changes(path, old, new)]
+
+
+def short(value: Any) -> str:
+    """A plain JSON value on one line, cut where it is long."""
     text = canonical_json(value)
     return text if len(text) <= 60 else text[:57] + "…"
