@@ -103,7 +103,7 @@ class StateCounts:
     @property
     def shares(self) -> NDArray[np.float64]:
         """The weights, adding up to 1."""
-        return self.weight / self.weight.sum()
+        return np.asarray(self.weight / self.weight.sum(), np.float64)
 
     @property
     def n_states(self) -> NDArray[np.float64]:
@@ -133,8 +133,7 @@ class StateCounts:
         return self._per_task(deviations) / (self.n_states - 1) / self.n_states
 
     def _per_task(self, values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
-        sums: NDArray[np.float64] = np.bincount(self.task, weights=values, minlength=len(self.weight))
-        return sums
+        return np.bincount(self.task, weights=values, minlength=len(self.weight)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
