@@ -13,8 +13,9 @@ import typer
 from vla_bench.spec.errors import UsageError
 
 __all__ = [
-    "AsJson", "Db", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats", "ShardPart",
-    "SuiteName", "Tasks", "Traces", "Trials", "examples", "parse_options", "read_token", "typed_command",
+    "AsJson", "Db", "Dimensions", "Levels", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats",
+    "Sample", "SampleSeed", "ShardPart", "SuiteName", "Tasks", "Traces", "Trials", "chosen_tags",
+    "examples", "parse_options", "read_token", "typed_command",
 ]  # fmt: skip
 
 EPISODES, POLICY, RESULTS = "Which episodes", "Which policy", "Where results go"
@@ -48,6 +49,19 @@ Protocol = Annotated[
 Tasks = Annotated[
     list[str] | None, typer.Option("--task", "-t", help="Keep this task; repeatable.", rich_help_panel=EPISODES)
 ]
+Dimensions = Annotated[
+    list[str] | None,
+    typer.Option("--dimension", help="Keep tasks of this dimension (`camera`); repeatable.", rich_help_panel=EPISODES),
+]
+Levels = Annotated[
+    list[str] | None,
+    typer.Option("--level", help="Keep tasks of this level, or `none`; repeatable.", rich_help_panel=EPISODES),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Draw N tasks, every group with its share.", rich_help_panel=EPISODES),
+]
+SampleSeed = Annotated[int, typer.Option(help="Seed of the sample of tasks.", rich_help_panel=EPISODES)]
 Trials = Annotated[
     int | None, typer.Option(help="Trials per task; the protocol's number where not given.", rich_help_panel=EPISODES)
 ]
@@ -94,6 +108,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema in the 
 def examples(*lines: str) -> str:
     """The closing paragraph of a command's help."""
     return "Examples:\n\n" + "\n\n".join(f"[bold]{line}[/bold]" for line in lines)
+
+
+def chosen_tags(dimensions: Sequence[str] | None, levels: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    """`--dimension` and `--level` as tags of tasks."""
+    return {"dimension": tuple(dimensions or ()), "level": tuple(levels or ())}
 
 
 def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:

@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vla_bench.cli.options import AsJson, PolicySeed, Protocol, Repeats, ShardPart, SuiteName, Tasks, Trials, examples
+from vla_bench.cli.options import (
+    AsJson,
+    Dimensions,
+    Levels,
+    PolicySeed,
+    Protocol,
+    Repeats,
+    Sample,
+    SampleSeed,
+    ShardPart,
+    SuiteName,
+    Tasks,
+    Trials,
+    chosen_tags,
+    examples,
+)
 
 if TYPE_CHECKING:
     from vla_bench.spec.episode import Episode, Plan
@@ -25,6 +40,10 @@ def plan(
     suite: SuiteName,
     protocol: Protocol = "",
     task: Tasks = None,
+    dimension: Dimensions = None,
+    level: Levels = None,
+    sample: Sample = None,
+    sample_seed: SampleSeed = 0,
     trials: Trials = None,
     repeats: Repeats = 1,
     seed: PolicySeed = 0,
@@ -39,7 +58,16 @@ def plan(
     from vla_bench.spec.episode import Shard, make_plan
 
     found = find_suite(suite, protocol)
-    made = make_plan(found, tasks=task or (), n_trials=trials, repeats=repeats, policy_seed=seed)
+    made = make_plan(
+        found,
+        tasks=task or (),
+        tags=chosen_tags(dimension, level),
+        sample=sample,
+        sample_seed=sample_seed,
+        n_trials=trials,
+        repeats=repeats,
+        policy_seed=seed,
+    )
     episodes = Shard.parse(shard).of(made) if shard else made.episodes
     if as_json:
         _print_as_json(made, episodes, shard)

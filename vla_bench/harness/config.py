@@ -22,6 +22,9 @@ class RunConfig:
         policy_options: options of a named policy (`noise` → `0.1`).
         protocol: name of the protocol, empty for the suite's default.
         tasks: tasks to keep, empty for all.
+        tags: tag of tasks → values to keep (`dimension` → `("camera",)`); one without values keeps all.
+        sample: tasks to draw, every group with its share; None for all.
+        sample_seed: of that draw.
         trials: trials per task, None for the protocol's number.
         repeats: rollouts of each initial state, each under its own policy seed.
         shard: `i/n` runs every n-th episode of the plan; empty runs all.
@@ -50,6 +53,9 @@ class RunConfig:
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""
     tasks: tuple[str, ...] = ()
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sample: int | None = None
+    sample_seed: int = 0
     trials: int | None = None
     repeats: int = 1
     shard: str = ""

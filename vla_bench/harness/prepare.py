@@ -81,7 +81,14 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
     file_settings = policy.settings if isinstance(policy, ResolvedPolicy) else {}
     settings = resolve_settings(config.settings, file_settings)
     plan = make_plan(
-        suite, tasks=config.tasks, n_trials=config.trials, repeats=config.repeats, policy_seed=settings.policy_seed
+        suite,
+        tasks=config.tasks,
+        tags=config.tags,
+        sample=config.sample,
+        sample_seed=config.sample_seed,
+        n_trials=config.trials,
+        repeats=config.repeats,
+        policy_seed=settings.policy_seed,
     )
     episodes = Shard.parse(config.shard).of(plan) if config.shard else plan.episodes
     executor = executor_class(config.executor)

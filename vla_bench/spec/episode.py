@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from vla_bench.spec.canonical import content_id, sha256_hex
 from vla_bench.spec.errors import EmptyPlan, UsageError
+from vla_bench.spec.selection import select_tasks
 from vla_bench.spec.suite import Suite
 
 __all__ = ["Episode", "Plan", "Shard", "make_plan"]
@@ -113,6 +114,9 @@ def make_plan(
     suite: Suite,
     *,
     tasks: Iterable[str] = (),
+    tags: Mapping[str, Sequence[str]] | None = None,
+    sample: int | None = None,
+    sample_seed: int = 0,
     n_trials: int | None = None,
     repeats: int = 1,
     policy_seed: int = 0,
@@ -125,6 +129,9 @@ def make_plan(
     Args:
         suite: with its protocol.
         tasks: ids to keep, in the suite's order; empty keeps all.
+        tags: tag → values to keep; see `select_tasks`.
+        sample: number of tasks to draw, None for all; see `select_tasks`.
+        sample_seed: of that draw.
         n_trials: trials per task, the protocol's number where None.
         repeats: rollouts of each initial state, each under its own policy seed.
         policy_seed: base of all policy seeds.
@@ -132,17 +139,15 @@ def make_plan(
     Raises:
         UnknownTask: a selected task does not exist.
         EmptyPlan: nothing is selected.
-        UsageError: the seed is negative, or a task lists fewer initial states than there are trials.
+        UsageError: a selection cannot be made (see `select_tasks`), the seed is negative, or a task lists fewer initial
+            states than there are trials.
     """
     trials = suite.protocol.n_trials if n_trials is None else n_trials
     if policy_seed < 0:
         raise UsageError(f"a policy seed is not negative, got {policy_seed}")
     if trials < 1 or repeats < 1:
         raise EmptyPlan(f"no episodes: {trials} trials and {repeats} repeats per task; both must be at least 1")
-    wanted = {suite.task(task).id for task in tasks}
-    selected = [task for task in suite.tasks if not wanted or task.id in wanted]
-    if not selected:
-        raise EmptyPlan(f"suite {suite.name!r} has no tasks to run")
+    selected = select_tasks(suite, tasks=tasks, tags=tags, sample=sample, sample_seed=sample_seed)
     for task in selected:
         if task.initial_states and trials > len(task.initial_states):
             raise UsageError(f"task {task.id!r} has {len(task.initial_states)} initial states, not {trials} trials")
@@ -154,7 +159,7 @@ def make_plan(
             task=task.id,
             trial=trial,
             repeat=repeat,
-            env_seed=protocol.base_seed + trial,
+            env_seed=protocol.base_seed + protocol.seed_stride * trial,
             policy_seed=policy_seed_of(policy_seed, task.id, trial, repeat),
             initial_state=dict(task.initial_states[trial]) if task.initial_states else {},
             params=dict(task.params),
