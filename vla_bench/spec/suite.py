@@ -11,7 +11,7 @@ from vla_bench.spec.conventions import ActionConvention, ImageConvention
 from vla_bench.spec.errors import UnknownTask
 from vla_bench.spec.names import match_name
 
-__all__ = ["ActionBounds", "Camera", "Protocol", "Suite", "Task"]
+__all__ = ["ActionBounds", "Camera", "Protocol", "Suite", "Task", "Total"]
 
 
 class ActionBounds(enum.StrEnum):
@@ -82,7 +82,9 @@ class Protocol:
     Attributes:
         name, version: `standard`, 1. Written together as `standard/1`.
         n_trials: trials per task of the full plan.
-        base_seed: env seed of trial 0; trial i has `base_seed + i`.
+        base_seed: env seed of trial 0.
+        seed_stride: trial i has env seed `base_seed + seed_stride * i`; 0 where all trials of a task share one seed, and
+            the trial's number decides what is drawn from it.
         action_bounds: what happens to an action outside the bounds.
         settling_steps: no-op steps before the policy is asked.
         parameters: the suite's own knobs (picture quality, fixture sequence, …), plain JSON values.
@@ -94,6 +96,7 @@ class Protocol:
     n_trials: int
     base_seed: int
     action_bounds: ActionBounds
+    seed_stride: int = 1
     settling_steps: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -105,6 +108,21 @@ class Protocol:
     def id(self) -> str:
         """`name/version`."""
         return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A score of the whole suite that has a name of its own; given only where every task of the suite was run.
+
+    Attributes:
+        name: stable, snake_case (`task_weighted`).
+        title: as shown.
+        over: tag over whose groups, each the mean of its tasks, the mean is taken; empty for the mean over tasks.
+    """
+
+    name: str
+    title: str
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +139,11 @@ class Suite:
         state: proprioception key → number of entries; float32 `[n]` each.
         action: what an action means here.
         group_by: tags over whose groups a mean of group means is reported beside the mean over tasks.
+        totals: scores of the whole suite under names of their own, where one score would be mistaken for another.
+        group_notes: tag → value → what a reader must know of that group (`696 of 1,525 tasks`); a group of which the
+            suite has no task at all is shown with its note.
+        assets: set of assets that no package brings → digest of what is installed; empty where none is needed.
+        standin: why results are no results (made-up assets); empty for a real suite. Such runs are never submitted.
         privileged: whether oracle policies can ask for simulator truth.
         control_modes: controllers to choose from besides the default one.
         deterministic: whether equal episodes and actions give equal bits (replay is possible).
@@ -136,6 +159,10 @@ class Suite:
     state: Mapping[str, int]
     action: ActionConvention
     group_by: tuple[str, ...] = ()
+    totals: tuple[Total, ...] = ()
+    group_notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    assets: Mapping[str, str] = field(default_factory=dict)
+    standin: str = ""
     privileged: bool = False
     control_modes: tuple[str, ...] = ()
     deterministic: bool = True

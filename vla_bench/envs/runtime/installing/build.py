@@ -72,6 +72,8 @@ def build_environment(family: SuiteFamily, partial: Path, place: Path, progress:
     _install(family, uv, partial, ["--require-hashes", "-r", str(lock)], progress)
     progress("adding vla-bench")
     _install(family, uv, partial, [str(pack_wheel(partial))], progress)
+    if installation.finish:
+        _finish(family, partial, progress)
     progress("checking that it imports")
     version = _check(family, partial)
     _rewrite_scripts(partial, place)
@@ -103,6 +105,13 @@ def _install(family: SuiteFamily, uv: Path | None, partial: Path, what: list[str
     code, last = run_guarded([python, "-I", "-m", "pip", "install", *quiet, *common], on_line=progress)
     if code != 0:
         raise _failure(family, "the packages", last)
+
+
+def _finish(family: SuiteFamily, partial: Path, progress: Progress) -> None:
+    command = [partial / "bin" / "python", "-I", "-m", family.installation.finish]
+    code, last = run_guarded(command, on_line=progress)
+    if code != 0:
+        raise _failure(family, "its last step", last)
 
 
 def _check(family: SuiteFamily, partial: Path) -> str:

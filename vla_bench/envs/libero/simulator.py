@@ -1,0 +1,260 @@
+"""One compiled LIBERO scene: reset under the published fixture sequence, step, sample, digest.
+
+What LIBERO-Plus needs of it:
+
+- another BDDL file, or another package with other problem classes: `Scene`. Equal scenes share one simulator.
+- another pose of the robot before the reset: `Start.robot_qpos`.
+- changed model fields (cameras, bodies, sites): `Start.edit`, called on the compiled model after every array that an
+  earlier episode may have changed was put back, and before the reset. Nothing has to be undone afterwards.
+- noise on pictures: `LiberoEnv.picture` (in `env.py`), called with every picture that somebody sees.
+
+The published loop rebuilds the scene for every episode (a "hard" reset). Here it is compiled once. What makes the
+states that follow equal, bit for bit:
+
+- every array of the model is put back to its compiled value: fixtures stand where the last reset drew them, which decides
+  where objects on them are placed, and how often a placement is drawn again;
+- the forward passes of a new scene are made (one when it is built, one when its renderer is): the solver starts from them;
+- the gripper's last command is forgotten, and which burner glows;
+- the list of initialisers is as long as upstream's, which a hard reset lengthens by one set each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import robosuite
+from numpy.typing import NDArray
+from robosuite.utils.errors import RandomizationError
+
+from vla_bench.envs.libero.package import LIBERO, simulator_package
+from vla_bench.envs.libero.randomness import global_stream, state_of_seed
+from vla_bench.envs.libero.sampling import Sample, SamplingClock
+
+__all__ = ["Scene", "Simulator", "Start"]
+
+_PHYSICS_STEPS = 25
+_BIG_BYTES = 4 << 20  # meshes and textures: nothing changes them
+_N_FORCED_BY_RESET = 1
+_N_FORCED_BY_INIT_STATE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is compiled once.
+
+    Attributes:
+        bddl: the problem file.
+        package: the one that has its problem class and its assets.
+    """
+
+    bddl: Path
+    package: str = LIBERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How an episode begins.
+
+    Attributes:
+        seed: of the process-wide generator, before the first of the resets.
+        n_resets: resets since then, this episode's included: the published loop seeds once, episode k is reset k + 1.
+        n_builds: hard resets of the published loop up to now, this episode's included; decides how long the list of
+            initialisers has grown.
+        init_state: float64 `[1 + nq + nv]`, time, positions and velocities set after the reset; None for the state that
+            the reset drew.
+        robot_qpos: joint angles float64 `[7]` that the reset gives the arm, None for the robot's own.
+        edit: changes the compiled model for this episode.
+    """
+
+    seed: int
+    n_resets: int = 1
+    n_builds: int = 1
+    init_state: NDArray[np.float64] | None = None
+    robot_qpos: NDArray[np.float64] | None = None
+    edit: Callable[[Any], None] | None = field(default=None, compare=False)
+
+
+class Simulator:
+    """A scene with its robot and controller. Not thread-safe: one per process at a time uses NumPy's own generator."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Compile the scene, 2–3 s.
+
+        Raises:
+            SuiteNotInstalled: assets are missing.
+        """
+        mujoco.set_mju_user_warning(lambda message: None)  # else a file in the working directory; counters are read
+        package = simulator_package(scene.package)
+        with global_stream(state_of_seed(0)):
+            self._env: Any = package.problem(scene.bddl)(
+                str(scene.bddl),
+                robots=["Panda"],
+                controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
+                initialization_noise=None,
+                use_camera_obs=False,
+                has_offscreen_renderer=False,
+                control_freq=20,
+                horizon=_NO_HORIZON,
+                hard_reset=False,
+            )
+        self.scene = scene
+        env = self._env
+        self.model, self.data = env.sim.model._model, env.sim.data._data
+        env._observables = {}  # sampled by `Sample`, on the same clock
+        env.sim.reset = self._reset_data
+        self._robot = env.robots[0]
+        self._own_qpos = np.array(self._robot.init_qpos)
+        self._initialisers = list(env.object_property_initializers)
+        self._glowing = _visible_sites(env)
+        self._compiled = _changeable_arrays(self.model)
+        self._warnings: NDArray[np.int32] = self.data.warning.number  # a live view
+        self._streams: dict[tuple[int, int], Any] = {}
+        self._integration_state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+        self._clock = SamplingClock(sampling_period_s=1.0 / 20, physics_period_s=self.model.opt.timestep)
+        self.sample = Sample(self.model, self.data)
+        self._scene_digest = b""
+
+    @property
+    def env(self) -> Any:
+        """Upstream's environment object, for what reads it (predicates, privileged state)."""
+        return self._env
+
+    # An episode's start.
+
+    def begin(self, start: Start) -> None:
+        """Build the initial state: the same bits whatever ran before, in any process."""
+        self._restore(start)
+        with global_stream(self._stream(start)):
+            self._reset(start.n_builds)
+        self._clock.begin(_N_FORCED_BY_RESET)
+        if start.init_state is not None:
+            self._set_init_state(start.init_state)
+        self.sample.take()
+        self._scene_digest = self._digest_of_scene()
+
+    def _restore(self, start: Start) -> None:
+        for array, compiled in self._compiled:
+            np.copyto(array, compiled)
+        for sites, visible in self._glowing:
+            sites.update(visible)
+        if start.edit is not None:
+            start.edit(self.model)
+        robot = self._robot
+        robot.gripper.current_action = np.zeros(robot.gripper.dof)
+        robot.init_qpos = self._own_qpos if start.robot_qpos is None else np.array(start.robot_qpos)
+
+    def _reset_data(self) -> None:
+        """In place of robosuite's `sim.reset`: what a new scene and its new renderer would have done."""
+        mujoco.mj_resetData(self.model, self.data)
+        mujoco.mj_forward(self.model, self.data)
+        mujoco.mj_forward(self.model, self.data)
+
+    def _reset(self, n_builds: int) -> None:
+        """One reset of upstream's `ControlEnv`, which repeats it when the objects do not fit."""
+        while True:
+            # One set from the construction, one more from every hard reset.
+            self._env.object_property_initializers = self._initialisers * (n_builds + 1)
+            try:
+                self._env.reset()
+            except RandomizationError:
+                n_builds += 1
+            else:
+                return
+
+    def _stream(self, start: Start) -> Any:
+        """State of the generator before the last of the resets."""
+        state = state_of_seed(start.seed)
+        for index in range(start.n_resets - 1):
+            with global_stream(state):
+                self._reset(start.n_builds - start.n_resets + 1 + index)
+                state = np.random.get_state()
+        return state
+
+    def _set_init_state(self, init_state: NDArray[np.float64]) -> None:
+        """Upstream's `set_init_state`: also the solver's warm start and the glow of burners follow from it."""
+        env = self._env
+        env.sim.set_state_from_flattened(init_state)
+        mujoco.mj_forward(self.model, self.data)
+        env._check_success()
+        env._post_process()
+        self._clock.tick(force=True)
+
+    # Steps.
+
+    def step(self, action: NDArray[np.float64]) -> bool:
+        """Apply one action float64 `[7]` for one control step (50 ms); returns whether the goal holds now."""
+        robot = self._robot
+        for index in range(_PHYSICS_STEPS):
+            mujoco.mj_forward(self.model, self.data)
+            robot.control(action, policy_step=index == 0)
+            mujoco.mj_step(self.model, self.data)
+            if self._clock.tick():
+                self.sample.take()
+        success = bool(self._env._check_success())
+        self._env._post_process()
+        return success
+
+    def warning(self) -> str:
+        """What MuJoCo warned of since the reset, empty for nothing. It resets an unstable state in silence."""
+        if not self._warnings.any():
+            return ""
+        kinds = [mujoco.mjtWarning(index).name for index in np.flatnonzero(self._warnings)]
+        return f"MuJoCo warned: {', '.join(kinds)}"
+
+    # What it looks like from outside.
+
+    def proprioception(self) -> Mapping[str, NDArray[np.float64]]:
+        """What the last observation says of the robot, from the moment at which it was sampled.
+
+        Returns:
+            `eef_pos` `[3]`, metres; `eef_quat` `[4]`, x y z w; `gripper_qpos` `[2]`, metres; `joint_pos` `[7]`, radians.
+        """
+        robot, sample = self._robot, self.sample
+        hand = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, robot.robot_model.eef_name)
+        return {
+            "eef_pos": sample["site_xpos"][robot.eef_site_id].copy(),
+            "eef_quat": sample["xquat"][hand][[1, 2, 3, 0]],
+            "gripper_qpos": sample["qpos"][robot._ref_gripper_joint_pos_indexes],
+            "joint_pos": sample["qpos"][robot._ref_joint_pos_indexes],
+        }
+
+    def digest(self) -> str:
+        """BLAKE2b-128 over all that decides the future: physics, fixtures, controller, gripper, sampling clock."""
+        mujoco.mj_getState(self.model, self.data, self._integration_state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        controller = self._robot.controller
+        digest = hashlib.blake2b(self._scene_digest, digest_size=16)
+        digest.update(self._integration_state.tobytes())
+        for array in (controller.goal_pos, controller.goal_ori, controller.initial_joint):
+            digest.update(np.ascontiguousarray(array, np.float64).tobytes())
+        digest.update(np.asarray(self._robot.gripper.current_action, np.float64).tobytes())
+        digest.update(repr((controller.use_delta, self._clock)).encode())
+        return digest.hexdigest()
+
+    def _digest_of_scene(self) -> bytes:
+        digest = hashlib.blake2b(self.scene.bddl.name.encode(), digest_size=16)
+        for array, _ in self._compiled:
+            digest.update(array.tobytes())
+        return digest.digest()
+
+
+_NO_HORIZON = 1 << 30  # the limits are the protocols'
+
+
+def _changeable_arrays(model: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Every array of the model that is not a mesh or a texture, with a copy of its compiled content."""
+    names = [name for name in dir(model) if not name.startswith("_")]
+    arrays = [value for name in names if isinstance(value := getattr(model, name), np.ndarray)]
+    return [(array, array.copy()) for array in arrays if array.nbytes < _BIG_BYTES and array.flags.writeable]
+
+
+def _visible_sites(env: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Which sites of an object are shown (the glow of a burner): upstream's dictionaries, with copies."""
+    objects = [*env.objects_dict.values(), *env.fixtures_dict.values()]
+    tables = [object_.object_properties["vis_site_names"] for object_ in objects]
+    return [(table, dict(table)) for table in tables]
