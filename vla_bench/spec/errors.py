@@ -3,7 +3,7 @@
     VlaBenchError
     ├── UsageError              the user changes the command                    exit 2
     │   ├── UnknownName         ├ UnknownSuite · UnknownTask · UnknownProtocol · UnknownPolicy · UnknownRun
-    │   │                       └ UnknownExecutor
+    │   │                       └ UnknownGroup · UnknownExecutor
     │   ├── MissingExtra        a Python package is not installed
     │   ├── SuiteNotInstalled   the suite's own environment or assets are missing
     │   ├── NoRenderer          pictures were asked for and no render back end works
@@ -40,7 +40,7 @@ __all__ = [
     "MissingExtra", "NoRenderer", "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch",
     "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull",
     "StoreLocked", "StoreReadOnly", "StoreUnreachable", "SuiteNotInstalled", "Unauthorized", "UnknownExecutor",
-    "UnknownName", "UnknownPolicy", "UnknownProtocol", "UnknownRun", "UnknownSuite", "UnknownTask", "UsageError",
+    "UnknownGroup", "UnknownName", "UnknownPolicy", "UnknownProtocol", "UnknownRun", "UnknownSuite", "UnknownTask", "UsageError",
     "VlaBenchError",
 ]  # fmt: skip
 
@@ -106,6 +106,12 @@ class UnknownRun(UnknownName):
     """Raised when the database has no run of that name."""
 
     kind, noun, listing = "unknown_run", "run", "vla-bench runs"
+
+
+class UnknownGroup(UnknownName):
+    """Raised when the database has no group of that name."""
+
+    kind, noun, listing = "unknown_group", "group", "vla-bench group list"
 
 
 class UnknownExecutor(UnknownName):
