@@ -9,6 +9,7 @@
     │   ├── NoRenderer          pictures were asked for and no render back end works
     │   ├── ConventionMismatch  policy and suite cannot be bound
     │   ├── RunMismatch         the run exists with another plan, settings or policy
+    │   ├── PlanMismatch        runs of different plans cannot be compared pair by pair
     │   └── EmptyPlan           no episodes are left to run
     ├── PolicyError             outcome policy_error                            exit 3
     │   ├── ServerUnreachable · PolicyTimeout · PolicyRaised · SessionLost · PolicyChanged · Unauthorized
@@ -19,6 +20,7 @@
     ├── HarnessError            outcome harness_error                           exit 70
     │   └── StoreError          ├ StoreFull · StoreLocked · StoreReadOnly · StoreCorrupted · SchemaMismatch
     │                           └ StoreUnreachable
+    ├── IncompleteRun           planned episodes lack a judged outcome          exit 3
     └── Interrupted             Ctrl-C or SIGTERM                               exit 130
 
 A message says what happened, with what values, and the next command. Programming mistakes stay `TypeError` and
@@ -35,13 +37,12 @@ from vla_bench.spec.outcomes import ExitCode, Outcome
 
 __all__ = [
     "ActionError", "BadReply", "BadRequest", "BlackPicture", "ConventionMismatch", "EmptyPlan", "EnvCrashed",
-    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "Interrupted",
-    "MessageTooLarge",
-    "MissingExtra", "NoRenderer", "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch",
-    "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull",
-    "StoreLocked", "StoreReadOnly", "StoreUnreachable", "SuiteNotInstalled", "Unauthorized", "UnknownExecutor",
-    "UnknownGroup", "UnknownName", "UnknownPolicy", "UnknownProtocol", "UnknownRun", "UnknownSuite", "UnknownTask", "UsageError",
-    "VlaBenchError",
+    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "IncompleteRun",
+    "Interrupted", "MessageTooLarge", "MissingExtra", "NoRenderer", "PlanMismatch", "PolicyChanged", "PolicyError",
+    "PolicyRaised", "PolicyTimeout", "RunMismatch", "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply",
+    "StoreCorrupted", "StoreError", "StoreFull", "StoreLocked", "StoreReadOnly", "StoreUnreachable",
+    "SuiteNotInstalled", "Unauthorized", "UnknownExecutor", "UnknownGroup", "UnknownName", "UnknownPolicy",
+    "UnknownProtocol", "UnknownRun", "UnknownSuite", "UnknownTask", "UsageError", "VlaBenchError",
 ]  # fmt: skip
 
 
@@ -155,6 +156,12 @@ class RunMismatch(UsageError):
     """Raised when a run of that name has another plan, other settings or another policy; the message is a diff."""
 
     kind = "run_mismatch"
+
+
+class PlanMismatch(UsageError):
+    """Raised when runs of different plans are to be compared pair by pair; the message says what they share."""
+
+    kind = "plan_mismatch"
 
 
 class EmptyPlan(UsageError):
@@ -333,6 +340,14 @@ class StoreUnreachable(StoreError):
     """Raised when the database server does not answer."""
 
     kind = "store_unreachable"
+
+
+class IncompleteRun(VlaBenchError):
+    """Raised when an answer wants a complete run and planned episodes of it have no judged outcome."""
+
+    kind = "incomplete_run"
+    outcome = Outcome.NOT_RUN
+    exit_code = ExitCode.INCOMPLETE
 
 
 class Interrupted(VlaBenchError):
