@@ -13,6 +13,7 @@ from vla_bench.spec import errors
 from vla_bench.spec.errors import (
     EnvError,
     HarnessError,
+    IncompleteRun,
     Interrupted,
     MissingExtra,
     PolicyError,
@@ -34,6 +35,7 @@ BRANCHES = {
     PolicyError: (Outcome.POLICY_ERROR, ExitCode.INCOMPLETE),
     EnvError: (Outcome.ENV_ERROR, ExitCode.INCOMPLETE),
     HarnessError: (Outcome.HARNESS_ERROR, ExitCode.INTERNAL),
+    IncompleteRun: (Outcome.NOT_RUN, ExitCode.INCOMPLETE),
     Interrupted: (Outcome.NOT_RUN, ExitCode.INTERRUPTED),
 }
 
