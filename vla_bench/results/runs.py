@@ -18,7 +18,7 @@ from vla_bench.spec.suite import Suite
 
 __all__ = [
     "GroupMean", "GroupSummary", "LatencySummary", "RunRecord", "RunSpec", "RunSummary", "StoredAttempt", "TaskSummary",
-    "score_line",
+    "TotalSummary", "score_line",
 ]  # fmt: skip
 
 SCHEMA = "vla-bench/run/1"
@@ -112,6 +112,8 @@ class GroupSummary:
         rate: unweighted mean of its task rates; None unless complete.
         interval: on these tasks; None with `rate`.
         bounds: where the pooled rate can lie; None where it is known.
+        n_suite_tasks: tasks that the suite has in this group; more than `n_tasks` where the plan is a part of it.
+        note: what the suite says of this group, empty for nothing.
     """
 
     value: str
@@ -122,12 +124,30 @@ class GroupSummary:
     rate: float | None
     interval: Interval | None
     bounds: tuple[float, float] | None
+    n_suite_tasks: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMean:
     """Unweighted mean over the groups of a tag, each the mean of its tasks. None unless the run is complete."""
 
+    rate: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotalSummary:
+    """A score of the whole suite under its own name; see `vla_bench.spec.suite.Total`.
+
+    Attributes:
+        name, title: of the score.
+        rate: None unless the run is complete and its plan has every task of the suite.
+        interval: on these tasks; None with `rate`.
+    """
+
+    name: str
+    title: str
     rate: float | None
     interval: Interval | None
 
@@ -175,6 +195,9 @@ class RunSummary:
         per_task: in plan order. Empty in a headline (see `Store.summaries`).
         groups: tag → groups, for the tags that the suite reports by. Empty in a headline.
         group_means: tag → mean over its groups.
+        totals: scores of the whole suite under their own names, for suites that have such.
+        n_suite_tasks: tasks of the suite; more than `per_task` has where the plan is a part of it.
+        standin: why these numbers are no results, empty where they are; see `Suite`.
         latencies: over all attempts.
         n_clipped: clipped actions of the attempts that count.
         flags: flag → episodes that carry it (`unstable`, `repeated_policy_error`).
@@ -208,6 +231,9 @@ class RunSummary:
     per_task: tuple[TaskSummary, ...] = ()
     groups: Mapping[str, tuple[GroupSummary, ...]] = field(default_factory=dict)
     group_means: Mapping[str, GroupMean] = field(default_factory=dict)
+    totals: tuple[TotalSummary, ...] = ()
+    n_suite_tasks: int = 0
+    standin: str = ""
     latencies: LatencySummary
     n_clipped: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
@@ -284,6 +310,9 @@ class RunSummary:
                 tag: GroupMean(rate=item["rate"], interval=_interval(item["interval"]))
                 for tag, item in data["group_means"].items()
             },
+            "totals": tuple(
+                TotalSummary(**item | {"interval": _interval(item["interval"])}) for item in data.get("totals", ())
+            ),
             "latencies": LatencySummary(**data["latencies"]),
             "shards": tuple(data["shards"]),
         }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from vla_bench.results.runs import GroupMean, GroupSummary, LatencySummary, RunSummary, TaskSummary
+from vla_bench.results.grouping import Grouping, Tally
+from vla_bench.results.runs import LatencySummary, RunSummary, TaskSummary
 from vla_bench.results.stats.bins import merge_bins, percentile
 from vla_bench.results.stats.rates import rate_bounds
-from vla_bench.results.stats.suites import TaskCounts, mean_rate, tasks_like_these, these_tasks
+from vla_bench.results.stats.suites import mean_rate, tasks_like_these, these_tasks
 from vla_bench.spec.messages import PolicyKind
 from vla_bench.spec.outcomes import Outcome
 
@@ -72,23 +73,6 @@ class AttemptTotals:
     bins: Iterable[Mapping[str, int]]
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Counts of one task: planned rollouts per trial, and successes and judged ones per trial."""
-
-    planned: Counter[int]
-    judged: Counter[int]
-    succeeded: Counter[int]
-
-    @property
-    def is_complete(self) -> bool:
-        return self.judged == self.planned
-
-    def counts(self, task: str, *, cluster: str = "", weight: float = 1.0) -> TaskCounts:
-        states = tuple((self.succeeded[trial], self.judged[trial]) for trial in sorted(self.planned))
-        return TaskCounts(task=task, states=states, cluster=cluster, weight=weight)
-
-
 def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTotals) -> RunSummary:
     """Count what was judged and compute rates where nothing is missing."""
     tallies = _tallies(facts.episodes)
@@ -99,11 +83,8 @@ def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTota
         lost[_NOT_RUN] = lost.get(_NOT_RUN, 0) + n_planned - reached.n_episodes
     n_judged = sum(tally.judged.total() for tally in tallies.values())
     n_success = sum(tally.succeeded.total() for tally in tallies.values())
-    tags = {task["id"]: task["tags"] for task in facts.suite["tasks"]}
-    group_by = facts.suite["group_by"]
-    counts = [
-        tally.counts(task, cluster=str(tags.get(task, {}).get("base_task") or "")) for task, tally in tallies.items()
-    ]
+    grouping = Grouping(facts.suite, tallies)
+    counts = [tally.counts(task, cluster=grouping.base_task(task)) for task, tally in tallies.items()]
     is_complete = n_planned > 0 and n_judged == n_planned
     return RunSummary(
         **_who(facts),
@@ -117,8 +98,10 @@ def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTota
         tasks_like_these=tasks_like_these(counts) if is_complete else None,
         bounds=None if is_complete else rate_bounds(n_success, n_judged, n_planned),
         per_task=tuple(_task(task, tally) for task, tally in tallies.items()),
-        groups={tag: _groups(tag, tallies, tags) for tag in group_by},
-        group_means={tag: _group_mean(tag, tallies, tags, is_complete) for tag in group_by},
+        groups={tag: grouping.groups(tag) for tag in grouping.tags},
+        group_means={tag: grouping.mean(tag) for tag in grouping.tags},
+        totals=grouping.totals(),
+        n_suite_tasks=len(facts.suite["tasks"]),
         latencies=_latencies(totals),
         n_clipped=reached.n_clipped,
         flags=dict(sorted(reached.flags.items())),
@@ -138,6 +121,7 @@ def _who(facts: RunFacts) -> dict[str, Any]:
     return {
         **{name: getattr(facts, name) for name in same},
         "suite": suite["name"],
+        "standin": suite.get("standin", ""),
         "protocol": f"{suite['protocol']['name']}/{suite['protocol']['version']}",
         "policy": policy["name"],
         "policy_version": policy["version"],
@@ -158,7 +142,7 @@ class _Reached:
     flags: Counter[str]
 
 
-def _count(tallies: Mapping[str, _Tally], cells: Iterable[EpisodeCell]) -> _Reached:
+def _count(tallies: Mapping[str, Tally], cells: Iterable[EpisodeCell]) -> _Reached:
     """Enter judged episodes into the tallies of their tasks, and count the lost ones by kind."""
     reached = _Reached(0, 0, Counter(), Counter())
     for cell in cells:
@@ -174,17 +158,17 @@ def _count(tallies: Mapping[str, _Tally], cells: Iterable[EpisodeCell]) -> _Reac
     return reached
 
 
-def _tallies(episodes: Sequence[Mapping[str, Any]]) -> dict[str, _Tally]:
-    tallies: dict[str, _Tally] = {}
+def _tallies(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Tally]:
+    tallies: dict[str, Tally] = {}
     for episode in episodes:
         tally = tallies.get(episode["task"])
         if tally is None:
-            tally = tallies[episode["task"]] = _Tally(Counter(), Counter(), Counter())
+            tally = tallies[episode["task"]] = Tally(Counter(), Counter(), Counter())
         tally.planned[episode["trial"]] += 1
     return tallies
 
 
-def _task(task: str, tally: _Tally) -> TaskSummary:
+def _task(task: str, tally: Tally) -> TaskSummary:
     counts = [tally.counts(task)] if tally.is_complete else []
     n_planned, n_judged, n_success = tally.planned.total(), tally.judged.total(), tally.succeeded.total()
     return TaskSummary(
@@ -196,46 +180,6 @@ def _task(task: str, tally: _Tally) -> TaskSummary:
         interval=these_tasks(counts),
         bounds=None if counts else rate_bounds(n_success, n_judged, n_planned),
     )
-
-
-def _members(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any]) -> dict[str, list[str]]:
-    members: defaultdict[str, list[str]] = defaultdict(list)
-    for task in tallies:
-        value = tags.get(task, {}).get(tag)
-        members["" if value is None else str(value)].append(task)
-    return dict(members)
-
-
-def _groups(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any]) -> tuple[GroupSummary, ...]:
-    summaries = []
-    for value, tasks in _members(tag, tallies, tags).items():
-        parts = [tallies[task] for task in tasks]
-        is_complete = all(part.is_complete for part in parts)
-        counts = [tallies[task].counts(task) for task in tasks] if is_complete else []
-        n_planned = sum(part.planned.total() for part in parts)
-        n_judged = sum(part.judged.total() for part in parts)
-        n_success = sum(part.succeeded.total() for part in parts)
-        summaries.append(
-            GroupSummary(
-                value=value,
-                n_tasks=len(tasks),
-                n_planned=n_planned,
-                n_judged=n_judged,
-                n_success=n_success,
-                rate=mean_rate(counts),
-                interval=these_tasks(counts),
-                bounds=None if is_complete else rate_bounds(n_success, n_judged, n_planned),
-            )
-        )
-    return tuple(summaries)
-
-
-def _group_mean(tag: str, tallies: Mapping[str, _Tally], tags: Mapping[str, Any], is_complete: bool) -> GroupMean:
-    if not is_complete:
-        return GroupMean(rate=None, interval=None)
-    members = _members(tag, tallies, tags)
-    counts = [tallies[task].counts(task, weight=1 / len(tasks)) for tasks in members.values() for task in tasks]
-    return GroupMean(rate=mean_rate(counts), interval=these_tasks(counts))
 
 
 def _latencies(totals: AttemptTotals) -> LatencySummary:

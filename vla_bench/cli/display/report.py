@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["print_preview", "print_report", "print_score", "print_tasks"]
 
+MOST_TASKS = 150
+"""More tasks than this are not printed one by one."""
+
 
 def print_report(summary: RunSummary, console: Console, machines: Sequence[tuple[Fingerprint, int]] = ()) -> None:
     """Print everything that is known of a run; `machines` are fingerprints with their numbers of attempts."""
@@ -37,7 +40,8 @@ def print_report(summary: RunSummary, console: Console, machines: Sequence[tuple
 def print_score(summary: RunSummary, console: Console) -> None:
     """Print the head: what ran, the score line, the rate with its intervals, or bounds where episodes are missing."""
     oracle = "   [note]oracle: never ranked[/]" if summary.is_oracle else ""
-    console.print(f"[name]{escape(summary.name)}[/]{oracle}")
+    standin = "   [lost]stand-in: no result[/]" if summary.standin else ""
+    console.print(f"[name]{escape(summary.name)}[/]{oracle}{standin}")
     console.print(
         f"[dim]{escape(summary.policy)} {escape(summary.policy_version)} on {summary.suite} {summary.protocol}[/]"
     )
@@ -50,16 +54,30 @@ def print_score(summary: RunSummary, console: Console) -> None:
     if (like := summary.tasks_like_these) is not None:
         rough = "; rough: fewer than 20" if like.is_rough else ""
         rows["  on tasks like these"] = f"{interval(like)}  95 %, clustered by task over {like.n_clusters}{rough}"
-    for tag, mean in summary.group_means.items():
-        if mean.rate is not None:
-            rows[f"mean over {tag} groups"] = f"{percent(mean.rate)}  {interval(mean.interval)}"
+    if summary.totals:
+        rows |= _totals(summary)
+    else:
+        means = {f"mean over {tag} groups": mean for tag, mean in summary.group_means.items() if mean.rate is not None}
+        rows |= {name: f"{percent(mean.rate)}  {interval(mean.interval)}" for name, mean in means.items()}
     table = facts(rows)
     table.columns[1].style = "number"
     console.print(table)
 
 
+def _totals(summary: RunSummary) -> dict[str, str]:
+    """Scores under names of their own: only of whole suites, lest a part be quoted as the whole."""
+    if all(total.rate is None for total in summary.totals):
+        names = ", no ".join(total.title for total in summary.totals)
+        return {"no total": f"a part of the {summary.n_suite_tasks:,} tasks gives no {names}"}
+    return {total.title: f"{percent(total.rate)}  {interval(total.interval)}" for total in summary.totals}
+
+
 def print_tasks(summary: RunSummary, console: Console) -> None:
-    """Print the table of tasks."""
+    """Print the table of tasks, where it can be read."""
+    if len(summary.per_task) > MOST_TASKS:
+        command = f"vla-bench show {summary.name} --json"
+        console.print(f"\n[dim]{len(summary.per_task):,} tasks, one by one: {escape(command)}[/]", soft_wrap=True)
+        return
     has_lost = summary.n_lost > 0
     titles = ["task", "k/n>", *(["lost>"] if has_lost else []), "rate>", " |", "95 %|"]
     table = plain_table(*titles)
@@ -93,10 +111,14 @@ def _method(found: object) -> str:
 
 
 def _groups(tag: str, groups: tuple[GroupSummary, ...]) -> object:
-    table = plain_table(tag, "tasks>", "k/n>", "rate>", " |", "95 %|")
+    has_notes = any(group.note for group in groups)
+    table = plain_table(tag, "tasks>", "k/n>", "rate>", " |", "95 %|", *(["note"] if has_notes else []))
     for group in groups:
-        score = f"{group.n_success}/{group.n_judged}"
-        table.add_row(escape(group.value) or "–", str(group.n_tasks), score, *_rate_cells(group))
+        score = f"{group.n_success}/{group.n_judged}" if group.n_tasks else "–"
+        is_part = group.n_tasks < group.n_suite_tasks
+        tasks = f"{group.n_tasks:,} of {group.n_suite_tasks:,}" if is_part else f"{group.n_tasks:,}"
+        notes = [escape(group.note)] if has_notes else []
+        table.add_row(escape(group.value) or "–", tasks, score, *_rate_cells(group), *notes)
     return table
 
 
