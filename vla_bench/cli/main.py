@@ -41,6 +41,11 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("policies", UNDERSTAND, "List the registered policies and their options."),
     CommandEntry("plan", UNDERSTAND, "Print the episodes that a run would make, and their hash."),
     CommandEntry("runs", UNDERSTAND, "List the runs in the database, the newest first."),
+    CommandEntry(
+        "verify",
+        UNDERSTAND,
+        "Replay a run's recorded actions without its policy, and compare states and outcomes with the stored ones.",
+    ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
 )
 

@@ -9,7 +9,7 @@ from vla_bench.spec.errors import SchemaMismatch, UsageError
 if TYPE_CHECKING:
     from vla_bench.results.store import Store
 
-__all__ = ["exists", "open_results", "tell_notices"]
+__all__ = ["exists", "find_run", "open_results", "tell_notices"]
 
 
 def exists(db: str) -> bool:
@@ -20,8 +20,8 @@ def exists(db: str) -> bool:
     return path is None or path.exists()
 
 
-def open_results(db: str) -> Store:
-    """Open an existing database; nothing is made and nobody is disturbed.
+def open_results(db: str, traces: str = "") -> Store:
+    """Open an existing database, and the traces beside it or elsewhere; nothing is made and nobody is disturbed.
 
     Raises:
         UsageError: there is none yet.
@@ -33,12 +33,26 @@ def open_results(db: str) -> Store:
         where = f" at {db}" if db else ""
         raise UsageError(f"the database{where} has no runs. Type: vla-bench run --policy expert --suite toy_reach")
     try:
-        store = Store.open(db, read_only=True)
+        store = Store.open(db, traces, read_only=True)
     except SchemaMismatch:
         # An older schema is upgraded, after a copy was put beside the file; a newer one is refused here too.
-        store = Store.open(db)
+        store = Store.open(db, traces)
     tell_notices(store.notices)
     return store
+
+
+def find_run(store: Store, name: str) -> str:
+    """The run of that name in any spelling; the newest one for an empty name.
+
+    Raises:
+        UsageError: the database has no runs at all. A name that is not known is the store's to refuse.
+    """
+    from vla_bench.spec.names import match_name
+
+    known = [summary.name for summary in store.summaries()]
+    if not known:
+        raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
+    return (match_name(name, known) or name) if name else known[-1]
 
 
 def tell_notices(notices: list[str]) -> None:

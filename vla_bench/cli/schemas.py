@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vla_bench.cli.replay_schemas import VerifyModel
+
 __all__ = [
     "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel",
     "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel",
@@ -147,11 +149,22 @@ class GroupResultModel(_PartModel):
 
     value: str
     n_tasks: int
+    n_suite_tasks: int
+    note: str
 
 
 class GroupMeanModel(_Model):
     """The mean over the groups of a tag."""
 
+    rate: float | None
+    interval: IntervalModel | None
+
+
+class TotalModel(_Model):
+    """A score of the whole suite under its own name; null where the plan is a part of the suite."""
+
+    name: str
+    title: str
     rate: float | None
     interval: IntervalModel | None
 
@@ -209,6 +222,9 @@ class RunModel(_Model):
     per_task: list[TaskResultModel]
     groups: dict[str, list[GroupResultModel]]
     group_means: dict[str, GroupMeanModel]
+    totals: list[TotalModel]
+    n_suite_tasks: int
+    standin: str
     latencies: LatencyModel
     n_clipped: int
     flags: dict[str, int]
@@ -295,5 +311,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "show": RunModel,
         "doctor": DoctorModel,
         "env list": EnvListModel,
+        "verify": VerifyModel,
     }
     return {command: model.model_json_schema() for command, model in models.items()}

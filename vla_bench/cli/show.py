@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from vla_bench.cli.options import AsJson, Db, examples
-from vla_bench.spec.errors import UsageError
 
 __all__ = ["app"]
 
@@ -30,14 +29,10 @@ def show(
     """
     from vla_bench.cli.display.console import answer, print_json
     from vla_bench.cli.display.report import print_report
-    from vla_bench.cli.reading import open_results
-    from vla_bench.spec.names import match_name
+    from vla_bench.cli.reading import find_run, open_results
 
     with open_results(db) as store:
-        known = [summary.name for summary in store.summaries()]
-        if not known:
-            raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
-        summary = store.summary((match_name(run, known) or run) if run else known[-1])
+        summary = store.summary(find_run(store, run))
         machines = store.fingerprints(summary.name)
     if as_json:
         print_json(summary.to_dict())

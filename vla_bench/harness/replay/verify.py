@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from vla_bench.harness.replay.worker import ReplaySetup, replay_all
 from vla_bench.results.evidence import Evidence, Finding, gather_evidence
 from vla_bench.results.identity import leaf_changes, short
 from vla_bench.results.rows import suite_content, suite_digest
+from vla_bench.results.stats.audit import deviating_at_most
 from vla_bench.results.store import Store
 from vla_bench.results.traces import TraceFolder
 from vla_bench.spec.canonical import to_plain
@@ -25,10 +27,31 @@ from vla_bench.spec.errors import StoreCorrupted, UsageError
 from vla_bench.spec.outcomes import ExitCode
 from vla_bench.spec.suite import Suite
 
-__all__ = ["Verification", "check_is_replayable", "verify_episodes", "verify_run"]
+__all__ = ["Verdict", "Verification", "check_is_replayable", "verify_episodes", "verify_run"]
 
 MOST_CHANGES = 3
 """Differences of one kind that are told one by one."""
+
+
+class Verdict(enum.StrEnum):
+    """What a verification says of a run; also its exit code, 0, 1 and 3."""
+
+    EQUAL = "equal"
+    """the recorded actions give the stored outcomes"""
+    DIFFERS = "differs"
+    """they do not, or the stored run contradicts itself"""
+    INCOMPLETE = "incomplete"
+    """nothing differs, but planned episodes are not judged, or a replay was lost"""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the shell sees."""
+        codes = {
+            Verdict.EQUAL: ExitCode.OK,
+            Verdict.DIFFERS: ExitCode.CHECK_FAILED,
+            Verdict.INCOMPLETE: ExitCode.INCOMPLETE,
+        }
+        return codes[self]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +86,52 @@ class Verification:
         return tuple(result for result in self.results if not result.agreement.is_agreement)
 
     @property
-    def exit_code(self) -> ExitCode:
-        """1 where anything disagrees; else 3 where episodes are missing or a replay was lost; else 0."""
+    def verdict(self) -> Verdict:
+        """`differs` where anything does; else `incomplete` where an episode or a replay is missing; else `equal`."""
         counts = self.counts
         if self.findings or counts[Agreement.DIFFERS] or counts[Agreement.UNREADABLE]:
-            return ExitCode.CHECK_FAILED
+            return Verdict.DIFFERS
         if counts[Agreement.LOST] or self.n_judged < self.n_planned or not self.n_judged:
-            return ExitCode.INCOMPLETE
-        return ExitCode.OK
+            return Verdict.INCOMPLETE
+        return Verdict.EQUAL
+
+    @property
+    def deviating_at_most(self) -> float | None:
+        """The share of the run's successes that may differ though none of the sample does, with 95 % confidence.
+
+        None where every success was replayed, none was, or something differs.
+        """
+        sample = self.sample
+        if self.verdict is Verdict.DIFFERS or sample is None or sample.n_success in (0, sample.n_success_of):
+            return None
+        return deviating_at_most(sample.n_success)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stable JSON form of `verify --json`."""
+        sample, counts = self.sample, self.counts
+        return {
+            "run": self.run,
+            "suite": self.suite,
+            "protocol": self.protocol,
+            "verdict": str(self.verdict),
+            "n_planned": self.n_planned,
+            "n_judged": self.n_judged,
+            "n_replayed": len(self.results),
+            "n_success_replayed": sample.n_success if sample else 0,
+            "n_failure_replayed": sample.n_failure if sample else 0,
+            "seed": sample.seed if sample else None,
+            "deviating_at_most": self.deviating_at_most,
+            "agreements": {str(agreement): counts[agreement] for agreement in Agreement},
+            "findings": to_plain(self.findings),
+            "episodes": [_plain(result) for result in self.results],
+        }
+
+
+def _plain(result: ReplayResult) -> dict[str, Any]:
+    episode, plain = result.episode, to_plain(result)
+    del plain["fingerprint"]
+    place = {"episode": episode.id, "task": episode.task, "trial": episode.trial, "repeat": episode.repeat}
+    return {**plain, **place, "reasons": list(result.reasons)}
 
 
 def verify_run(
@@ -212,13 +273,21 @@ def _suite_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:
     content = suite_content(suite)
     if suite_digest(content) == suite_digest(evidence.suite):
         return
-    decisive = {key: value for key, value in content.items() if key not in ("title", "provenance")}
-    stored = {key: value for key, value in evidence.suite.items() if key not in ("title", "provenance")}
-    changes = list(leaf_changes("", stored, decisive))
+    decisive = {key: value for key, value in evidence.suite.items() if key not in ("title", "provenance")}
+    changes = list(leaf_changes("", decisive, _known_to(decisive, content)))
     for path, old, new in changes[:MOST_CHANGES]:
         yield Finding(about="suite", message=f"the run's suite has {path} {short(old)}, the one installed {short(new)}")
     if len(changes) > MOST_CHANGES:
         yield Finding(about="suite", message=f"and {len(changes) - MOST_CHANGES} more differences")
+
+
+def _known_to(stored: Any, present: Any) -> Any:
+    """Leave out the keys that an earlier version, which wrote `stored`, did not know."""
+    if isinstance(stored, Mapping) and isinstance(present, Mapping):
+        return {key: _known_to(stored[key], value) for key, value in present.items() if key in stored}
+    if isinstance(stored, list) and isinstance(present, list) and len(stored) == len(present):
+        return [_known_to(*pair) for pair in zip(stored, present, strict=True)]
+    return present
 
 
 def _plan_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:

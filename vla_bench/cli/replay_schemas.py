@@ -1,0 +1,60 @@
+"""The shapes of `--json` of the commands that check and show runs again; see `vla_bench.cli.schemas`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["FindingModel", "ReplayModel", "VerifyModel"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FindingModel(_Model):
+    """Something that is not as it should be; `about` says of what, `episode` is an id or empty."""
+
+    about: str
+    message: str
+    episode: str
+
+
+class ReplayModel(_Model):
+    """One replayed episode. `agreement` is `bit`, `outcome`, `differs`, `unreadable` or `lost`.
+
+    `replayed` is null where nothing was replayed, and `not_run` where the actions did not come to the episode's end.
+    """
+
+    episode: str
+    task: str
+    trial: int
+    repeat: int
+    agreement: str
+    recorded: str
+    replayed: str | None
+    reasons: list[str]
+    differs_from_step: int | None
+    is_same_machine: bool | None
+    n_steps: int
+
+
+class VerifyModel(_Model):
+    """`vla-bench verify --json`. `verdict` is `equal`, `differs` or `incomplete`: exit codes 0, 1 and 3.
+
+    `deviating_at_most` is the share of successes that may differ though none of the sample does (95 % confidence).
+    """
+
+    run: str
+    suite: str
+    protocol: str
+    verdict: str
+    n_planned: int
+    n_judged: int
+    n_replayed: int
+    n_success_replayed: int
+    n_failure_replayed: int
+    seed: int | None
+    deviating_at_most: float | None
+    agreements: dict[str, int]
+    findings: list[FindingModel]
+    episodes: list[ReplayModel]

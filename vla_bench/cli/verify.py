@@ -1,0 +1,69 @@
+"""`vla-bench verify`: replay what a run has recorded, and compare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vla_bench.cli.options import AsJson, Db, Traces, examples
+from vla_bench.spec.errors import UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    epilog=examples("vla-bench verify expert-toy_reach", "vla-bench verify expert-toy_reach --sample 5 --json")
+)
+def verify(
+    run: Annotated[
+        str, typer.Argument(help="Name of the run; the newest one where left out.", show_default=False)
+    ] = "",
+    sample: Annotated[
+        int | None,
+        typer.Option(help="Replay so many episodes, drawn at random; 59 where neither this nor --all is given."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Replay every judged episode.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Draw the sample of this seed, as an earlier one told it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Simulators at a time; as many as cores.")
+    ] = None,
+    db: Db = "",
+    traces: Traces = "",
+    as_json: AsJson = False,
+) -> None:
+    """Replay a run's recorded actions without its policy, and compare states and outcomes with the stored ones.
+
+    Equal to the bit on the machine of the run, equal in outcome elsewhere. Exit code 0: equal; 1: something differs, is
+    damaged or contradicts itself; 3: nothing differs, but episodes are missing. It proves that these actions give this
+    outcome, not who chose them.
+    """
+    from vla_bench.cli.display.console import answer, print_json
+    from vla_bench.cli.display.replaying import ReplayProgress
+    from vla_bench.cli.display.verification import print_verification
+    from vla_bench.cli.reading import find_run, open_results
+    from vla_bench.harness.replay import verify_run
+    from vla_bench.harness.replay.sample import DEFAULT_SAMPLE
+
+    if every and sample is not None:
+        raise UsageError("--sample and --all exclude one another")
+    if sample is not None and sample < 1:
+        raise UsageError(f"a sample has at least one episode, not {sample}")
+    size = None if every else sample or DEFAULT_SAMPLE
+    with open_results(db, traces) as store, ReplayProgress() as progress:
+        verification = verify_run(
+            store,
+            find_run(store, run),
+            sample=size,
+            seed=seed,
+            workers=workers,
+            started=lambda drawn: progress.begin(len(drawn.recordings)),
+            told=progress.add,
+        )
+    if as_json:
+        print_json(verification.to_dict())
+    else:
+        print_verification(verification, answer())
+    raise typer.Exit(verification.verdict.exit_code)
