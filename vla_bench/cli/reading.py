@@ -47,9 +47,11 @@ def find_run(store: Store, name: str) -> str:
     Raises:
         UsageError: the database has no runs at all. A name that is not known is the store's to refuse.
     """
+    from vla_bench.results.reading import run_names
     from vla_bench.spec.names import match_name
 
-    known = [summary.name for summary in store.summaries()]
+    with store.database.read() as connection:
+        known = run_names(connection)
     if not known:
         raise UsageError("the database has no runs. Type: vla-bench run --policy expert --suite toy_reach")
     return (match_name(name, known) or name) if name else known[-1]

@@ -121,7 +121,7 @@ def _gather(connection: Connection, run: RowMapping) -> Evidence:
         *_plan_findings(plan),
         *(finding for row in rows for finding in _episode_findings(row, planned, attempts[row["episode_id"]])),
         *_stray_attempts(attempts, rows),
-        *_summary_findings(stored_summary(connection, run["id"], with_details=True), summary),
+        *_summary_findings(connection, run["id"], summary),
         *_aggregate_findings(connection, run["id"], summary),
     ]
     known = [row for row in rows if row["episode_id"] in planned]
@@ -237,8 +237,13 @@ def _stray_attempts(attempts: Mapping[str, Sequence[Any]], rows: Sequence[RowMap
         yield Finding(about="episode", message="attempts are stored, its row is missing", episode=episode_id)
 
 
-def _summary_findings(stored: RunSummary | None, counted: RunSummary) -> Iterator[Finding]:
+def _summary_findings(connection: Connection, run_id: int, counted: RunSummary) -> Iterator[Finding]:
     """Where the stored summary, which lists and pages show, is not what the episodes say; none while a run goes on."""
+    try:
+        stored = stored_summary(connection, run_id, with_details=True)
+    except StoreCorrupted as error:
+        yield Finding(about="summary", message=str(error))
+        return
     if stored is None:
         return
     for name in ("n_planned", "n_judged", "n_success", "n_attempts", "lost_by_kind", "plan_hash", "policy_digest"):
