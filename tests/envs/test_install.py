@@ -21,8 +21,10 @@ from vla_bench.envs.metaworld import family as metaworld
 from vla_bench.envs.registry import open_env
 from vla_bench.envs.runtime import install
 from vla_bench.envs.runtime.install import create_env, installation_status, list_envs, remove_env
-from vla_bench.envs.runtime.installing import build, interpreters
+from vla_bench.envs.runtime.installing import build, interpreters, wheel
 from vla_bench.envs.runtime.installing.interpreters import find_python
+from vla_bench.envs.runtime.installing.wheel import worker_code
+from vla_bench.envs.runtime.place import place_of
 from vla_bench.envs.toy_reach import family as toy
 from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import SuiteNotInstalled
@@ -79,17 +81,36 @@ def test_one_that_is_up_to_date_is_left_as_it_is(lock: Path, uv: Path):
     assert (place / "mine").exists()
 
 
-def test_one_with_older_code_is_not_used_and_is_made_anew(lock: Path, uv: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_with_older_code_is_used_with_the_running_code(lock: Path, uv: Path, monkeypatch: pytest.MonkeyPatch):
     family = SmallFamily(lock)
     place = create_env(family)
-    (place / "mine").touch()
-    monkeypatch.setattr(install, "worker_digest", lambda: "0" * 32)
+    assert installation_status(family).code is None
+    digest = "0" * 32
+    monkeypatch.setattr(install, "worker_digest", lambda: digest)
+    monkeypatch.setattr(wheel, "worker_digest", lambda: digest)
     status = installation_status(family)
-    assert not status.is_ready
-    assert status.fix_line == "vla-bench env create small"
-    assert create_env(family) == place
-    assert not (place / "mine").exists()
-    assert installation_status(family).is_ready
+    assert (status.is_ready, status.interpreter) == (True, place / "bin" / "python")
+    assert status.code is not None
+    assert status.code.name == f"code-{digest}"
+    environment = place_of(family, EnvOptions()).environment
+    assert environment["PYTHONPATH"] == str(status.code)
+    program = "import vla_bench; print(vla_bench.__file__)"
+    command = [sys.executable, "-P", "-c", program]
+    found = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(found).is_relative_to(status.code)
+    assert [path for path in list_envs() if path.path == place]
+
+
+def test_code_that_nobody_asked_for_in_a_week_goes(tmp_path: Path):
+    old = tmp_path / "code-old"
+    recent = tmp_path / "code-recent"
+    for folder, age_days in ((old, 8), (recent, 6)):
+        folder.mkdir()
+        then = time.time() - 24 * 3600 * age_days
+        os.utime(folder, (then, then))
+    present = worker_code(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([present.name, recent.name])
+    assert worker_code(tmp_path) == present
 
 
 def test_a_new_lock_file_means_a_new_environment_and_the_old_one_goes(lock: Path, uv: Path):

@@ -9,7 +9,15 @@ from importlib.resources import files
 from typing import Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
-from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, ImageConvention, Orientation, Reference, Rotation
+from vla_bench.spec.conventions import (
+    ActionConvention,
+    Frame,
+    Gripper,
+    ImageConvention,
+    Orientation,
+    Reference,
+    Rotation,
+)
 from vla_bench.spec.errors import SuiteNotInstalled, UnknownProtocol, UnknownSuite
 from vla_bench.spec.names import match_name
 from vla_bench.spec.suite import Camera, Protocol, Suite, Task

@@ -39,10 +39,12 @@ class SimulatorPackage:
     Attributes:
         folder: holds `bddl_files`, `init_files` and `assets`.
         envs: the imported module `envs`.
+        robosuite: the imported package beneath it.
     """
 
     folder: Path
     envs: Any
+    robosuite: Any
 
     def problem(self, bddl: Path) -> Any:
         """The robosuite environment class that a BDDL file asks for."""
@@ -80,7 +82,7 @@ def simulator_package(name: str = LIBERO) -> SimulatorPackage:
     folder = Path(envs.__file__).parent.parent
     if not (folder / "assets").is_dir():
         raise SuiteNotInstalled(f"{name} has no assets in {folder}. Type: vla-bench env create libero")
-    return SimulatorPackage(folder=folder, envs=envs)
+    return SimulatorPackage(folder=folder, envs=envs, robosuite=sys.modules["robosuite"])
 
 
 @contextmanager

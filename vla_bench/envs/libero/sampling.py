@@ -8,6 +8,8 @@ so that a picture can be drawn later, and only if somebody asks for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,9 @@ class Sample:
         sources = [(data, name) for name in _DATA_FIELDS] + [(model, name) for name in _MODEL_FIELDS]
         self._live = [getattr(owner, name) for owner, name in sources]
         self._kept = [np.copy(array) for array in self._live]
-        self._by_name: dict[str, NDArray[np.float64]] = dict(zip((name for _, name in sources), self._kept, strict=True))
+        self._by_name: dict[str, NDArray[np.float64]] = dict(
+            zip((name for _, name in sources), self._kept, strict=True)
+        )
 
     def take(self) -> None:
         """Keep the present moment in place of the last one."""
@@ -81,9 +85,17 @@ class Sample:
     def __getitem__(self, name: str) -> Any:
         return self._by_name[name]
 
-    def show(self, model: Any, data: Any) -> None:
-        """Write the moment into another pair, which is then drawn."""
+    @contextmanager
+    def shown_in(self, model: Any, data: Any) -> Iterator[None]:
+        """Let `data`, and for the duration `model` too, be as they were at the moment."""
         for name in _DATA_FIELDS:
             np.copyto(getattr(data, name), self._by_name[name])
+        # The model is the living one: it must not stay as it was.
+        present = [getattr(model, name).copy() for name in _MODEL_FIELDS]
         for name in _MODEL_FIELDS:
             np.copyto(getattr(model, name), self._by_name[name])
+        try:
+            yield
+        finally:
+            for name, array in zip(_MODEL_FIELDS, present, strict=True):
+                np.copyto(getattr(model, name), array)

@@ -28,9 +28,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import robosuite
 from numpy.typing import NDArray
-from robosuite.utils.errors import RandomizationError
 
 from vla_bench.envs.libero.package import LIBERO, simulator_package
 from vla_bench.envs.libero.randomness import global_stream, state_of_seed
@@ -95,7 +93,7 @@ class Simulator:
             self._env: Any = package.problem(scene.bddl)(
                 str(scene.bddl),
                 robots=["Panda"],
-                controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
+                controller_configs=package.robosuite.load_controller_config(default_controller="OSC_POSE"),
                 initialization_noise=None,
                 use_camera_obs=False,
                 has_offscreen_renderer=False,
@@ -104,6 +102,7 @@ class Simulator:
                 hard_reset=False,
             )
         self.scene = scene
+        self._does_not_fit = package.robosuite.utils.errors.RandomizationError
         env = self._env
         self.model, self.data = env.sim.model._model, env.sim.data._data
         env._observables = {}  # sampled by `Sample`, on the same clock
@@ -162,7 +161,7 @@ class Simulator:
             self._env.object_property_initializers = self._initialisers * (n_builds + 1)
             try:
                 self._env.reset()
-            except RandomizationError:
+            except self._does_not_fit:
                 n_builds += 1
             else:
                 return
@@ -200,12 +199,20 @@ class Simulator:
         self._env._post_process()
         return success
 
+    def take_absolute_poses(self) -> None:
+        """Read the actions from now on as absolute: position in the world, metres, axis times angle, radians, gripper."""
+        self._robot.controller.use_delta = False
+
     def warning(self) -> str:
         """What MuJoCo warned of since the reset, empty for nothing. It resets an unstable state in silence."""
         if not self._warnings.any():
             return ""
         kinds = [mujoco.mjtWarning(index).name for index in np.flatnonzero(self._warnings)]
         return f"MuJoCo warned: {', '.join(kinds)}"
+
+    def close(self) -> None:
+        """Free the scene; safe to call twice."""
+        self._env.close()
 
     # What it looks like from outside.
 

@@ -20,7 +20,7 @@ from vla_bench.envs.base import Installation, SuiteFamily
 from vla_bench.envs.runtime.home import environments_folder
 from vla_bench.envs.runtime.installing.build import build_environment, lock_digest
 from vla_bench.envs.runtime.installing.locks import folder_lock, is_locked
-from vla_bench.envs.runtime.installing.wheel import worker_digest
+from vla_bench.envs.runtime.installing.wheel import worker_code, worker_digest
 from vla_bench.spec.errors import SuiteNotInstalled
 
 __all__ = [
@@ -40,6 +40,7 @@ class InstallStatus:
 
     Attributes:
         interpreter: the Python that its workers run under; None where there is none.
+        code: folder with the running `vla_bench`, where that interpreter's own copy is another; None where it is not.
         is_ready: whether it can run.
         reason: why not, a sentence; empty where it can.
         fix_line: the command that changes that; empty where it can.
@@ -47,6 +48,7 @@ class InstallStatus:
 
     interpreter: Path | None
     is_ready: bool
+    code: Path | None = None
     reason: str = ""
     fix_line: str = ""
 
@@ -62,7 +64,7 @@ class SuiteEnvironment:
         python: version of that Python.
         renderer: kind of render back end that the family needs, empty for none.
         lock: digest of the lock file that it was made from, 12 hexadecimal digits.
-        worker: digest of the vla-bench code in it.
+        worker: digest of the vla-bench code that it was made with; workers of other code bring theirs.
     """
 
     family: str
@@ -86,10 +88,10 @@ def installation_status(family: SuiteFamily) -> InstallStatus:
         return InstallStatus(interpreter=Path(sys.executable), is_ready=True)
     own = _own_environment(family)
     if own is not None:
-        fresh = own.worker == worker_digest() and own.lock == lock_digest(installation)
-        if fresh:
-            return InstallStatus(interpreter=own.interpreter, is_ready=True)
-        reason = f"the environment of {family.name!r} was made by another version of vla-bench."
+        if own.lock == lock_digest(installation):
+            code = None if own.worker == worker_digest() else worker_code(environments_folder())
+            return InstallStatus(interpreter=own.interpreter, is_ready=True, code=code)
+        reason = f"the environment of {family.name!r} was made for other versions of its packages."
         return InstallStatus(
             interpreter=None, is_ready=False, reason=reason, fix_line=f"vla-bench env create {family.name}"
         )
@@ -144,7 +146,7 @@ def create_env(family: SuiteFamily, progress: Callable[[str], None] = lambda lin
     with folder_lock(root, family.name, waiting=lambda: progress("another installation is running: waiting for it")):
         _sweep(root, family.name)
         present = _read(place)
-        if present is not None and present.worker == worker_digest():
+        if present is not None:
             progress("it is there already, and up to date")
             return place
         partial = root / f".partial-{place.name}"

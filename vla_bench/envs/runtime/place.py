@@ -46,25 +46,28 @@ def place_of(family: SuiteFamily, options: EnvOptions) -> Place:
         SuiteNotInstalled: no interpreter has the suite.
         NoRenderer: pictures are wanted and no render back end works.
     """
-    interpreter = _interpreter(family)
+    interpreter, code = _interpreter(family)
     environment = {**_DEFAULTS, **os.environ}
     if interpreter != sys.executable:
         # They point at this interpreter's packages, which are not for the suite's own.
         for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
             environment.pop(variable, None)
+    if code:
+        environment["PYTHONPATH"] = code
     variables, facts = rendering_of(family.installation, options)
     return Place(interpreter=interpreter, environment={**environment, **variables}, renderer=facts)
 
 
-def _interpreter(family: SuiteFamily) -> str:
+def _interpreter(family: SuiteFamily) -> tuple[str, str]:
+    """The Python that has the suite, and the folder from which it imports `vla_bench`, empty for its own copy."""
     if family.installation == Installation():
-        return sys.executable
+        return sys.executable, ""
     from vla_bench.envs.runtime.install import installation_status
 
     status = installation_status(family)
     if not status.is_ready or status.interpreter is None:
         raise SuiteNotInstalled(f"{status.reason} Type: {status.fix_line}")
-    return str(status.interpreter)
+    return str(status.interpreter), str(status.code or "")
 
 
 def rendering_of(installation: Installation, options: EnvOptions) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -1,4 +1,4 @@
-"""Packs the running `vla_bench` into a wheel, so that a suite's own environment gets exactly the code that runs here.
+"""Gives a suite's own environment exactly the `vla_bench` that runs here: as a wheel, or as a folder of code.
 
 It works from a checkout, an editable install and an installed wheel alike: the files are the package's, the metadata
 those of the installed distribution.
@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import shutil
+import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -17,10 +22,11 @@ from typing import Final
 
 import vla_bench
 
-__all__ = ["pack_wheel", "worker_digest"]
+__all__ = ["pack_wheel", "worker_code", "worker_digest"]
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the same files give the same bytes
 _WORKER_ROOMS: Final = ("spec", "envs")
+_UNUSED_S: Final = 7 * 24 * 3600.0
 
 
 def pack_wheel(folder: Path) -> Path:
@@ -62,6 +68,38 @@ def worker_digest() -> str:
         if name.split("/")[0] in _WORKER_ROOMS:
             digest.update(f"{name}\0".encode() + hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return digest.hexdigest()
+
+
+def worker_code(root: Path) -> Path:
+    """A folder for `PYTHONPATH` that holds the running `vla_bench` and nothing else; made when it is first asked for.
+
+    A suite's own environment is heavy and holds the code that it was made with. When only our code is another, workers
+    import it from here instead. A folder belongs to one state of the code, so that whoever runs older code is not touched.
+
+    Args:
+        root: where such folders are kept; those that nobody asked for in the last week are removed.
+    """
+    place = root / f"code-{worker_digest()}"
+    if not place.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".code-", dir=root))
+        try:
+            with zipfile.ZipFile(pack_wheel(partial)) as wheel:
+                wheel.extractall(partial / "code")
+            with suppress(OSError):  # another process was faster
+                (partial / "code").rename(place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    os.utime(place)
+    _remove_unused(root)
+    return place
+
+
+def _remove_unused(root: Path) -> None:
+    for path in [*root.glob("code-*"), *root.glob(".code-*")]:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _UNUSED_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _package_files() -> Iterator[tuple[str, Path]]:
