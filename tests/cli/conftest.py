@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.results import samples
 from vla_bench.cli.exit import run_to_code
 from vla_bench.cli.main import build_cli
+from vla_bench.results.store import Store
+from vla_bench.spec.messages import PolicyInfo
 
 PROGRAM = str(Path(sys.executable).parent / "vla-bench")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -73,3 +76,17 @@ def home_with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(home: Path, home_with_a_run: Path) -> None:
     """Put the complete run `expert-toy_reach` into this test's home."""
     shutil.copytree(home_with_a_run, home, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def lamp_runs(home: Path) -> None:
+    """Put complete made-up runs into this test's home: three trainings and three checkpoints of one policy."""
+    of = samples.suite()
+    with Store.open(home) as store:
+        for number, label in enumerate(("s0", "s1", "s2", "90k", "95k", "100k")):
+            policy = PolicyInfo(name="lamp", version="2", weights_digest=label)
+            spec = samples.spec(f"lamp-{label}", of=of, policy=policy)
+            store.begin_run(spec)
+            outcomes = ["success"] * (6 - number) + ["failure"] * number
+            store.add(spec.name, samples.results(spec.plan, outcomes))
+            store.finish(spec.name)

@@ -64,7 +64,11 @@ def serving(line: str, home: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve"))])
 def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.FixtureRequest) -> None:
-    if line.startswith(("show", "merge", "verify")):
+    if line.startswith("group"):
+        request.getfixturevalue("lamp_runs")
+        if line.startswith(("group show", "group remove")):
+            quick("group", "lamp-seeds", "lamp-s0", "lamp-s1", "lamp-s2")
+    if line.startswith(("show", "merge", "verify", "table")):
         request.getfixturevalue("finished_run")
         for number in (1, 2):
             shutil.copy(home / "results.db", home / f"shard-{number}.db")

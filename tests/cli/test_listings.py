@@ -43,7 +43,21 @@ def test_json_keeps_to_its_schema(quick: Run, args: tuple[str, ...], model: type
 
 def test_every_field_and_command_has_a_schema_with_a_description() -> None:
     exported = json_schemas()
-    commands = {"doctor", "env list", "plan", "policies", "run", "run --dry-run", "runs", "show", "suites", "verify"}
+    commands = {
+        "group define",
+        "group list",
+        "group show",
+        "doctor",
+        "env list",
+        "plan",
+        "policies",
+        "run",
+        "run --dry-run",
+        "runs",
+        "show",
+        "suites",
+        "verify",
+    }
     assert set(exported) == commands
     for name in schemas.__all__:
         model = getattr(schemas, name)

@@ -46,6 +46,17 @@ COMMANDS: tuple[CommandEntry, ...] = (
         UNDERSTAND,
         "Replay a run's recorded actions without its policy, and compare states and outcomes with the stored ones.",
     ),
+    CommandEntry(
+        "group",
+        UNDERSTAND,
+        "Report runs of several trainings, checkpoints or evaluation seeds as one, each spread by itself.",
+    ),
+    CommandEntry("table", PUBLISH, "Print runs and groups as a table for a paper, with n, variant and seeds."),
+    CommandEntry(
+        "video",
+        UNDERSTAND,
+        "Film episodes of a run: pictures are made by replay, at any size, with no GPU, and written as H.264.",
+    ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
 )
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vla_bench.cli.replay_schemas import VerifyModel
+from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
+from vla_bench.cli.replay_schemas import VerifyModel, VideoModel
 
 __all__ = [
     "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel",
@@ -311,6 +312,10 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "show": RunModel,
         "doctor": DoctorModel,
         "env list": EnvListModel,
+        "group define": GroupShowModel,
+        "group show": GroupShowModel,
+        "group list": GroupListModel,
         "verify": VerifyModel,
+        "video": VideoModel,
     }
     return {command: model.model_json_schema() for command, model in models.items()}
