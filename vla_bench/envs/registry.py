@@ -11,7 +11,7 @@ import gymnasium
 
 from vla_bench.envs.base import EnvHandle, EnvOptions, SuiteEnv, SuiteFamily
 from vla_bench.envs.runtime.limits import DEFAULT_LIMITS, WorkerLimits
-from vla_bench.envs.runtime.place import rendering_of
+from vla_bench.envs.runtime.place import rendering_of, with_fixed_renderer
 from vla_bench.spec.errors import UnknownSuite, UsageError
 from vla_bench.spec.names import match_name
 from vla_bench.spec.plugins import SUITES, load_plugin, plugin_names
@@ -112,6 +112,7 @@ def open_env(
         EnvStartFailed, EnvRaised: it should open and does not.
     """
     family = family_of(suite)
+    options = with_fixed_renderer(suite, options)
     if isolation == "inline":
         from vla_bench.envs.runtime.inline import InlineEnv
 
@@ -163,7 +164,7 @@ def make_suite_env(
     options["cameras"] = tuple(cameras)
     description = find_suite(suite, protocol)
     family = family_of(description)
-    chosen = EnvOptions(**options)
+    chosen = with_fixed_renderer(description, EnvOptions(**options))
     variables, _ = rendering_of(family.installation, chosen)
     # Simulators read them when they are imported.
     os.environ.update(variables)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vla_bench.envs.base import EnvOptions
 from vla_bench.envs.registry import family_of, find_suite
-from vla_bench.envs.runtime.place import place_of
+from vla_bench.envs.runtime.place import place_of, with_fixed_renderer
 from vla_bench.harness.config import RunConfig
 from vla_bench.harness.executors.base import Executor, default_workers, executor_class
 from vla_bench.harness.interrupts import undisturbed
@@ -98,7 +98,7 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
     line = stack.enter_context(closing(connect_policy(policy, config.deadlines, config.token)))
     settings = settings_for(settings, line.info)
     binding = bind(line.info, suite, settings)
-    options = _env_options(binding, settings, config)
+    options = with_fixed_renderer(suite, _env_options(binding, settings, config))
     if executor.isolation == "process":
         # Found out here, not by every worker: an interpreter that lacks the suite, or no render back end.
         place_of(family_of(suite), options)

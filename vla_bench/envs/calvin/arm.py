@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pybullet as bullet
 from numpy.typing import NDArray
 
+from vla_bench.envs.calvin.bullet import bullet
 from vla_bench.spec.errors import ActionError
 
 __all__ = ["CAMERA_LINK", "POSITION_UNIT_M", "ROTATION_UNIT_RAD", "Arm"]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-import pybullet as bullet
 from numpy.typing import NDArray
 
+from vla_bench.envs.calvin.bullet import bullet
+from vla_bench.envs.calvin.sight import Sight
 from vla_bench.envs.calvin.world import World
 
-__all__ = ["LENSES", "Lens", "Picture", "take_picture"]
+__all__ = ["LENSES", "Cameras", "Lens", "Picture"]
 
 Matrix = tuple[float, ...]
 
@@ -51,18 +52,34 @@ class Picture(NamedTuple):
     depth: NDArray[np.float32]
 
 
-def take_picture(world: World, camera: str) -> Picture:
-    """Render `static` or `gripper` with whatever renderer the world's client has."""
-    lens = LENSES[camera]
-    view = _STATIC_VIEW if camera == "static" else _gripper_view(world)
-    _, _, rgba, buffer, _ = bullet.getCameraImage(
-        width=lens.size, height=lens.size, viewMatrix=view, projectionMatrix=lens.projection,
-        physicsClientId=world.client,
-    )  # fmt: skip
-    shape = (lens.size, lens.size)
-    rgb = np.ascontiguousarray(np.reshape(rgba, (*shape, 4))[:, :, :3], np.uint8)
-    depth = np.reshape(buffer, shape).astype(np.float32)
-    return Picture(rgb, lens.far_m * lens.near_m / (lens.far_m - (lens.far_m - lens.near_m) * depth))
+class Cameras:
+    """The cameras of one loaded world, with whatever renderer its client has."""
+
+    def __init__(self, world: World, *, sight: bool) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+            world: just started; a world that is started anew wants new cameras.
+            sight: whether links that a camera cannot see are hidden from the renderer: see `Sight`. For TinyRenderer
+                only, where it is exact.
+        """
+        self._world = world
+        self._sight = Sight(world.arm, world.client) if sight else None
+
+    def take(self, camera: str) -> Picture:
+        """Draw the present state as `static` or `gripper` sees it. Changes nothing that decides the future."""
+        lens = LENSES[camera]
+        view = _STATIC_VIEW if camera == "static" else _gripper_view(self._world)
+        if self._sight is not None:
+            self._sight.look(view, lens.fov)
+        _, _, rgba, buffer, _ = bullet.getCameraImage(
+            width=lens.size, height=lens.size, viewMatrix=view, projectionMatrix=lens.projection,
+            physicsClientId=self._world.client,
+        )  # fmt: skip
+        shape = (lens.size, lens.size)
+        rgb = np.ascontiguousarray(np.reshape(rgba, (*shape, 4))[:, :, :3], np.uint8)
+        depth = np.reshape(buffer, shape).astype(np.float32)
+        return Picture(rgb, lens.far_m * lens.near_m / (lens.far_m - (lens.far_m - lens.near_m) * depth))
 
 
 def _gripper_view(world: World) -> Matrix:

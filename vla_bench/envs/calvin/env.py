@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vla_bench.envs.base import EnvOptions, StepOutcome, SuiteEnv
 from vla_bench.envs.calvin.assets import checked_assets
-from vla_bench.envs.calvin.cameras import Picture, take_picture
+from vla_bench.envs.calvin.cameras import Cameras, Picture
 from vla_bench.envs.calvin.oracle import TASKS, Rule, begin_rule
 from vla_bench.envs.calvin.scenes import COLOURS, SCENES, scene
 from vla_bench.envs.calvin.starts import ROBOT_START, scene_start
@@ -36,10 +36,17 @@ class CalvinEnv(SuiteEnv):
         self._subtask_steps: int = rules["subtask_steps"]
         self._is_absolute: bool = rules["actions"] == "absolute"
         where = scene(rules["scene"])
-        self._world = World(where, checked_assets(), button_remembers=rules["button_reset"] == "head")
+        self._has_sight = rules["renderer"] == "tiny"
+        self._world = World(
+            where,
+            checked_assets(),
+            button_remembers=rules["button_reset"] == "head",
+            egl=bool(options.cameras) and not self._has_sight,
+        )
         self._rule: Rule | None = None
         self._subtasks: tuple[str, ...] = ()
         self._stage_start = 0
+        self._cameras: Cameras
         self._pictures_now: dict[str, Picture] = {}
 
     def _start(self, episode: Episode) -> Mapping[str, Any]:
@@ -47,6 +54,7 @@ class CalvinEnv(SuiteEnv):
         self._pictures_now = {}
         start = scene_start(episode.initial_state, self._world.scene)
         self._world.start(np.array(ROBOT_START), start)
+        self._cameras = Cameras(self._world, sight=self._has_sight)
         self._begin_stage(0)
         return {"scene_obs": start.tolist()}
 
@@ -84,7 +92,7 @@ class CalvinEnv(SuiteEnv):
     def _picture(self, camera: str) -> Picture:
         if camera not in self._pictures_now:
             source = next(known.source for known in self.suite.cameras if known.name == camera)
-            self._pictures_now[camera] = take_picture(self._world, source)
+            self._pictures_now[camera] = self._cameras.take(source)
         return self._pictures_now[camera]
 
     def state_digest(self) -> str:

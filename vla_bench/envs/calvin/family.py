@@ -64,7 +64,7 @@ class CalvinFamily:
 
     name = "calvin"
     installation = Installation(
-        extra="calvin", imports=("pybullet",), versions=dict(VERSIONS), pythons=("3.11", "3.10")
+        extra="calvin", imports=("pybullet",), versions=dict(VERSIONS), pythons=("3.11", "3.10"), renderer="bullet"
     )
 
     def suite_names(self) -> Sequence[str]:

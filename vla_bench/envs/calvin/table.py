@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import pybullet as bullet
-
+from vla_bench.envs.calvin.bullet import bullet
 from vla_bench.envs.calvin.scenes import Scene
 
 __all__ = ["SCALE", "Table"]

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Final
 
 import numpy as np
-import pybullet as bullet
 from numpy.typing import NDArray
 
 from vla_bench.envs.calvin.arm import Arm
+from vla_bench.envs.calvin.bullet import bullet, load_egl, quiet
 from vla_bench.envs.calvin.scenes import Scene
 from vla_bench.envs.calvin.table import SCALE, Table
 
@@ -39,18 +39,24 @@ class World:
         blocks: colour → PyBullet's id, in the scene's order.
     """
 
-    def __init__(self, scene: Scene, assets: Path, *, button_remembers: bool = True) -> None:
+    def __init__(self, scene: Scene, assets: Path, *, button_remembers: bool = True, egl: bool = False) -> None:
         """Connect; nothing is loaded before `start`.
 
         Args:
             scene: to load.
             assets: upstream's `data` folder.
             button_remembers: see `Table.reset`.
+            egl: render with EGL and not with TinyRenderer.
+
+        Raises:
+            NoRenderer: EGL does not load.
         """
         self.scene = scene
         self._assets = assets
         self._button_remembers = button_remembers
         self.client: int = bullet.connect(bullet.DIRECT)
+        if egl:
+            load_egl(self.client)
         self.arm: Arm
         self.table: Table
         self.blocks: dict[str, int] = {}
@@ -169,7 +175,8 @@ class World:
     def close(self) -> None:
         """Disconnect; safe to call twice."""
         if self.client >= 0:
-            bullet.disconnect(physicsClientId=self.client)
+            with quiet():
+                bullet.disconnect(physicsClientId=self.client)
             self.client = -1
 
     def __enter__(self) -> World:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteFamily
-from vla_bench.spec.errors import SuiteNotInstalled
+from vla_bench.spec.errors import SuiteNotInstalled, UsageError
+from vla_bench.spec.suite import Suite
 
-__all__ = ["Place", "place_of", "rendering_of"]
+__all__ = ["Place", "place_of", "rendering_of", "with_fixed_renderer"]
 
 _DEFAULTS: Final[Mapping[str, str]] = {
     # One worker is one core's work; and the number of threads decides the order, hence the bits, of BLAS's sums.
@@ -83,3 +84,20 @@ def rendering_of(installation: Installation, options: EnvOptions) -> tuple[Mappi
 
     renderer = choose_renderer(installation.renderer, options.renderer)
     return renderer.env, renderer.facts
+
+
+def with_fixed_renderer(suite: Suite, options: EnvOptions) -> EnvOptions:
+    """The same options, with the render back end that the suite's protocol fixes (its parameter `renderer`), if any.
+
+    Raises:
+        UsageError: the options ask for another one.
+    """
+    fixed = suite.protocol.parameters.get("renderer", "")
+    if not fixed or options.renderer == fixed:
+        return options
+    if options.renderer:
+        raise UsageError(
+            f"protocol {suite.protocol.id!r} renders with {fixed!r}, not {options.renderer!r}: pictures of another"
+            " renderer are another protocol. See `vla-bench suites`."
+        )
+    return replace(options, renderer=fixed)

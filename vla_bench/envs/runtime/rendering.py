@@ -1,6 +1,7 @@
 """Finds a render back end that works, by trying each in a child process: a broken driver crashes only the child.
 
 For MuJoCo on Linux: EGL on a GPU, EGL in software, OSMesa; GLFW where a screen is there. On macOS: CGL, GLFW.
+For PyBullet, whose suites name one in their protocol: its own TinyRenderer, EGL on a GPU, EGL in software.
 The choice is remembered for the process, and in a cache file for the next one; failures are never remembered.
 """
 
@@ -27,13 +28,19 @@ from vla_bench.spec.names import normalise_name
 __all__ = ["APT_LINE", "Renderer", "RendererReport", "choose_renderer", "probe_renderers"]
 
 APT_LINE: Final = "apt-get install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libosmesa6"
-NAMES: Final = ("egl", "egl-gpu", "egl-software", "osmesa", "cgl", "glfw")
-"""What may be asked for; `egl` is the better of the two kinds."""
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mujoco": ("egl", "egl-gpu", "egl-software", "osmesa", "cgl", "glfw"),
+    "bullet": ("tiny", "egl-gpu", "egl-llvmpipe"),
+}
+"""Kind of simulator → what may be asked for; `egl` is the better of the two kinds."""
 
 _PROBES: Final = Path(__file__).parent / "probes"
 _TIMEOUT_S: Final = 60.0  # a first EGL context takes up to 9 s on a machine that is overloaded
 _MAX_GPUS: Final = 4
 _SOFTWARE: Final = ("llvmpipe", "softpipe", "swrast", "software")
+_SOFTWARE_EGL: Final = {"mujoco": "egl-software", "bullet": "egl-llvmpipe"}
+_EGL_DEVICE: Final = {"mujoco": "MUJOCO_EGL_DEVICE_ID", "bullet": "EGL_VISIBLE_DEVICES"}
+_PACKAGE: Final = {"mujoco": "mujoco", "bullet": "pybullet"}
 _ALIASES: Final = {"glx": "glfw", "on": "", "enable": "", "enabled": "", "true": "", "1": ""}
 _OFF: Final = ("off", "disable", "disabled", "false", "0")
 
@@ -43,7 +50,7 @@ class Renderer:
     """A render back end that works.
 
     Attributes:
-        name: `egl-gpu`, `egl-software`, `osmesa`, `cgl` or `glfw`.
+        name: one of `NAMES`, never the mere `egl`.
         env: environment variables that select it, for the worker.
         facts: `name`, `vendor`, `renderer`, `version`, for the fingerprint.
     """
@@ -92,15 +99,15 @@ def choose_renderer(kind: str, wanted: str = "") -> Renderer:
     where it is not set, the EGL device follows `CUDA_VISIBLE_DEVICES`.
 
     Args:
-        kind: of simulator; `mujoco`.
-        wanted: one of `NAMES`, empty for the first that works.
+        kind: of simulator; `mujoco` or `bullet`.
+        wanted: one of `NAMES[kind]`, empty for the first that works.
 
     Raises:
         NoRenderer: none works; the message is one line with what to type.
         UsageError: no back end has the wanted name.
     """
-    python = interpreter_with(kind)
-    wanted = _wanted_name(wanted)
+    python = interpreter_with(_PACKAGE[kind])
+    wanted = _wanted_name(kind, wanted)
     key = _key(kind, wanted, python)
     renderer = _chosen.get(key) or _recall(key)
     if renderer is None:
@@ -112,14 +119,16 @@ def choose_renderer(kind: str, wanted: str = "") -> Renderer:
 
 def probe_renderers(kind: str) -> list[RendererReport]:
     """Try every back end, nothing remembered; for `vla-bench doctor`. Takes a few seconds."""
-    python = interpreter_with(kind)
-    return [_probe(candidate, kind, python) for candidate in _candidates()]
+    python = interpreter_with(_PACKAGE[kind])
+    return [_probe(candidate, kind, python) for candidate in _candidates(kind)]
 
 
 def _first_working(kind: str, wanted: str, python: Path | None) -> Renderer:
     failures = []
-    for candidate in _candidates():
-        if wanted and wanted not in (candidate.name, candidate.backend):
+    for candidate in _candidates(kind):
+        # A device that the user chose is only known to be a GPU, or not, once it has been tried.
+        is_open = candidate.name == "egl" and wanted.startswith("egl")
+        if wanted and not is_open and wanted not in (candidate.name, candidate.backend):
             continue
         report = _probe(candidate, kind, python)
         if report.renderer is not None and wanted in ("", report.renderer.name, candidate.backend):
@@ -128,34 +137,39 @@ def _first_working(kind: str, wanted: str, python: Path | None) -> Renderer:
     what = f"render back end {wanted!r} does not work here" if wanted else "no render back end works here"
     tried = "; ".join(failures) or "there is no such device"
     fix = f" Type: {APT_LINE}." if sys.platform == "linux" and wanted != "egl-gpu" else ""
-    raise NoRenderer(f"{what} ({tried}).{fix} Policies that ask for no pictures still run.")
+    other = " A protocol with another renderer is another board: `vla-bench suites`." if kind == "bullet" else ""
+    raise NoRenderer(f"{what} ({tried}).{fix}{other} Policies that ask for no pictures still run.")
 
 
-def _wanted_name(wanted: str) -> str:
-    given = wanted or os.environ.get("MUJOCO_GL", "")
+def _wanted_name(kind: str, wanted: str) -> str:
+    given = wanted or (os.environ.get("MUJOCO_GL", "") if kind == "mujoco" else "")
     name = given.strip().lower()
     if not wanted and name in _OFF:
         raise NoRenderer(f"MUJOCO_GL={given} switches rendering off. Policies that ask for no pictures still run.")
     name = _ALIASES.get(name, name)
-    by_form = {normalise_name(known): known for known in NAMES}
+    by_form = {normalise_name(known): known for known in NAMES[kind]}
     if name and normalise_name(name) not in by_form:
-        raise UsageError(f"unknown render back end {given!r}. There are: {', '.join(NAMES)}")
+        raise UsageError(f"unknown render back end {given!r}. There are: {', '.join(NAMES[kind])}")
     return by_form[normalise_name(name)] if name else ""
 
 
-def _candidates() -> Iterator[_Candidate]:
+def _candidates(kind: str) -> Iterator[_Candidate]:
+    if kind == "bullet":
+        yield _Candidate("tiny", _variables(kind, "tiny"))
+        yield from _egl_candidates(kind)
+        return
     if sys.platform == "darwin":
-        yield _Candidate("cgl", _variables("cgl"))
+        yield _Candidate("cgl", _variables(kind, "cgl"))
     else:
-        yield from _egl_candidates()
-        yield _Candidate("osmesa", _variables("osmesa"))
+        yield from _egl_candidates(kind)
+        yield _Candidate("osmesa", _variables(kind, "osmesa"))
     if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        yield _Candidate("glfw", _variables("glfw"))
+        yield _Candidate("glfw", _variables(kind, "glfw"))
 
 
-def _egl_candidates() -> Iterator[_Candidate]:
-    if chosen_by_user := os.environ.get("MUJOCO_EGL_DEVICE_ID"):
-        yield _Candidate("egl", _variables("egl", chosen_by_user))
+def _egl_candidates(kind: str) -> Iterator[_Candidate]:
+    if chosen_by_user := os.environ.get(_EGL_DEVICE[kind]):
+        yield _Candidate("egl", _variables(kind, "egl", chosen_by_user))
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     seen = _list_devices(dict(os.environ))
@@ -165,19 +179,19 @@ def _egl_candidates() -> Iterator[_Candidate]:
     chosen = choose_devices(everything, seen, visible)
     gpus = [device for device in chosen if not device.is_software][:_MAX_GPUS]
     for device in gpus:
-        yield _Candidate("egl-gpu", _variables("egl", str(device.index)))
+        yield _Candidate("egl-gpu", _variables(kind, "egl", str(device.index)))
     for device in [device for device in chosen if device.is_software][:1]:
-        yield _Candidate("egl-software", _variables("egl", str(device.index)))
+        yield _Candidate(_SOFTWARE_EGL[kind], _variables(kind, "egl", str(device.index)))
     if not chosen:
         # Tried all the same: the binding's own words say what is missing.
-        yield _Candidate("egl", _variables("egl"))
+        yield _Candidate("egl", _variables(kind, "egl"))
 
 
-def _variables(backend: str, egl_device: str = "") -> dict[str, str]:
-    chosen = {"MUJOCO_GL": backend}
-    if backend in ("egl", "osmesa"):
+def _variables(kind: str, backend: str, egl_device: str = "") -> dict[str, str]:
+    chosen = {"MUJOCO_GL": backend} if kind == "mujoco" else {"PYBULLET_RENDERER": backend}
+    if kind == "mujoco" and backend in ("egl", "osmesa"):
         chosen["PYOPENGL_PLATFORM"] = backend  # MuJoCo refuses one that is set otherwise
-    return chosen | ({"MUJOCO_EGL_DEVICE_ID": egl_device} if egl_device else {})
+    return chosen | ({_EGL_DEVICE[kind]: egl_device} if egl_device else {})
 
 
 def _list_devices(environment: Mapping[str, str]) -> list[EglDevice]:
@@ -187,9 +201,8 @@ def _list_devices(environment: Mapping[str, str]) -> list[EglDevice]:
 
 def _probe(candidate: _Candidate, kind: str, python: Path | None) -> RendererReport:
     if python is None:
-        return RendererReport(
-            name=candidate.name, works=False, detail=f"{kind} is not installed: nothing to try it with"
-        )
+        detail = f"{_PACKAGE[kind]} is not installed: nothing to try it with"
+        return RendererReport(name=candidate.name, works=False, detail=detail)
     environment = {**os.environ, **candidate.env}
     program = _PROBES / f"{kind}_picture.py"
     code, output, errors = _run(python, program, environment)
@@ -199,7 +212,7 @@ def _probe(candidate: _Candidate, kind: str, python: Path | None) -> RendererRep
     if found["is_black"] or found["n_colours"] < 2:
         return _failed(candidate, "renders black pictures")
     software = any(word in found["renderer"].lower() for word in _SOFTWARE)
-    name = candidate.name if candidate.backend != "egl" else "egl-software" if software else "egl-gpu"
+    name = candidate.name if candidate.backend != "egl" else _SOFTWARE_EGL[kind] if software else "egl-gpu"
     facts = {"name": name, **{key: found[key] for key in ("vendor", "renderer", "version")}}
     renderer = Renderer(name=name, env=dict(candidate.env), facts=facts)
     detail = f"{found['vendor']}, {found['renderer']}, {found['version']}"
@@ -247,7 +260,7 @@ def _key(kind: str, wanted: str, python: Path | None) -> str:
     """What the answer depends on. Package managers rewrite ld.so.cache when a library comes or goes."""
     names = (
         "MUJOCO_GL",
-        "MUJOCO_EGL_DEVICE_ID",
+        *_EGL_DEVICE.values(),
         "CUDA_VISIBLE_DEVICES",
         "DISPLAY",
         "WAYLAND_DISPLAY",
