@@ -35,7 +35,7 @@ class Theme:
         background, ink, muted, grid: paper, text and lines.
         accent: the marks of what is shown.
         better, worse: marks of a difference above and below 0.
-        levels: eleven steps of a rate from 0 to 1, `ink` on the first six, `background` on the others.
+        levels: eleven steps of a rate from 0 to 1, `ink` on the first seven, `background` on the others.
         falls: four steps of a difference below 0, the largest first; `background` on the first two.
         even: a difference of 0.
         rises: four steps of a difference above 0, the largest last; `background` on the last two.
@@ -57,7 +57,7 @@ class Theme:
     def level(self, rate: float) -> tuple[str, str]:
         """Colour of a cell that holds a rate from 0 to 1, and of the text on it."""
         step = min(10, max(0, round(10 * rate)))
-        return self.levels[step], self.ink if step < 6 else self.background
+        return self.levels[step], self.ink if step < 7 else self.background
 
     def change(self, difference: float, full: float = 0.4) -> tuple[str, str]:
         """Colour of a cell that holds a difference, and of the text on it; `full` and beyond is the strongest step."""
@@ -90,8 +90,8 @@ LIGHT = Theme(
     better="#0b62ad",
     worse="#b0410a",
     levels=(
-        "#f6f8fa", "#e9f0f6", "#dbe8f2", "#cbdfee", "#b8d4e9", "#a3c8e3",
-        "#3d79ad", "#2f6ca1", "#225f94", "#165187", "#0b4378",
+        "#f6f9fb", "#e3effb", "#cfe3f7", "#b5d5f4", "#98c3ed", "#78afe2",
+        "#4f93d0", "#3078b6", "#2167a1", "#125386", "#0c426c",
     ),
     falls=("#9c3a09", "#b84f16", "#f0a678", "#f8d5bd"),
     even="#eef0f2",
@@ -107,8 +107,8 @@ DARK = Theme(
     better="#6cb0f2",
     worse="#f0935a",
     levels=(
-        "#1c2127", "#1d2833", "#1e303f", "#20384c", "#224059", "#254967",
-        "#5b9bd2", "#6aa8dd", "#7ab5e7", "#8bc2f0", "#9ccff8",
+        "#1d2125", "#202b36", "#233547", "#26415b", "#2a4f70", "#315c83",
+        "#3b6c99", "#4686bf", "#5e9eda", "#7cb6ed", "#9ccdfd",
     ),
     falls=("#f7a470", "#e58a50", "#7a4424", "#4a3022"),
     even="#262c33",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vla_bench.results.stats.noninferiority import NonInferiority, verdict_of
 from vla_bench.results.stats.rates import Interval, wilson
 
-__all__ = ["ROUGH_BELOW_CHAINS", "MeanLength", "StageRate", "mean_length", "noninferior_lengths", "stage_rates"]
+__all__ = [
+    "ROUGH_BELOW_CHAINS", "MeanLength", "StageRate", "counted", "mean_length", "noninferior_lengths", "stage_rates",
+]  # fmt: skip
 
 N_RESAMPLES = 9999
 ROUGH_BELOW_CHAINS = 50
@@ -54,7 +57,7 @@ class StageRate:
     interval: Interval
 
 
-def counted(values: Sequence[int] | np.ndarray[tuple[int], np.dtype[np.int_]]) -> Counts:
+def counted(values: ArrayLike) -> Counts:
     """Count equal values: the key under which results are remembered."""
     found, counts = np.unique(np.asarray(values, dtype=np.int64), return_counts=True)
     return tuple((int(value), int(count)) for value, count in zip(found, counts, strict=True))
