@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vla_bench.envs.calvin.bullet import bullet
 from vla_bench.spec.errors import ActionError
 
-__all__ = ["CAMERA_LINK", "POSITION_UNIT_M", "ROTATION_UNIT_RAD", "Arm"]
+__all__ = ["CAMERA_LINK", "CLOSED", "OPEN", "POSITION_UNIT_M", "ROTATION_UNIT_RAD", "Arm"]
 
 _BASE: Final = (-0.34, -0.46, 0.24)
 _JOINTS: Final = (0, 1, 2, 3, 4, 5, 6)
@@ -30,6 +30,8 @@ _ARM_VELOCITY: Final = 2.0
 _FINGER_VELOCITY: Final = 1.0
 _OPENING_FORCE_N: Final = 2.0
 
+OPEN: Final = 1
+CLOSED: Final = -1
 POSITION_UNIT_M: Final = 0.02
 ROTATION_UNIT_RAD: Final = 0.05
 
@@ -65,7 +67,7 @@ class Arm:
             physicsClientId=client,
         )  # fmt: skip
         bullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50, physicsClientId=client)
-        self.gripper_action = 1
+        self.gripper_action = OPEN
         self.target_position = np.zeros(3)
         self.target_euler = np.zeros(3)
         self.reset(_REST, _OPEN_M)
@@ -129,7 +131,7 @@ class Arm:
         for joint in _JOINTS:
             angle = min(max(joints[joint], _LOWER[joint]), _UPPER[joint])
             self._hold(joint, angle, _FORCE_N, _ARM_VELOCITY)
-        finger, force = (_OPEN_M, _OPENING_FORCE_N) if gripper == 1 else (0.0, _FORCE_N)
+        finger, force = (_OPEN_M, _OPENING_FORCE_N) if gripper == OPEN else (0.0, _FORCE_N)
         for joint in _FINGERS:
             self._hold(joint, finger, force, _FINGER_VELOCITY)
 
@@ -164,5 +166,5 @@ def _check(numbers: NDArray[np.floating], gripper: int) -> None:
         raise ActionError(f"an action is float32 or float64 [6] and a gripper, got {found}")
     if not np.isfinite(numbers).all():
         raise ActionError(f"an action is not finite: {numbers.tolist()}")
-    if gripper not in (-1, 1):
+    if gripper not in (CLOSED, OPEN):
         raise ActionError(f"the gripper is 1 (open) or -1 (close), got {gripper}: threshold it first")

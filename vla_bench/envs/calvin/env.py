@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_bench.envs.base import EnvOptions, StepOutcome, SuiteEnv
+from vla_bench.envs.calvin.arm import CLOSED, OPEN
 from vla_bench.envs.calvin.assets import checked_assets
 from vla_bench.envs.calvin.cameras import Cameras, Picture
 from vla_bench.envs.calvin.oracle import TASKS, Rule, begin_rule
@@ -32,7 +33,7 @@ class CalvinEnv(SuiteEnv):
             SuiteNotInstalled: assets are missing or altered.
         """
         super().__init__(suite, options, task=task)
-        rules = suite.protocol.parameters
+        rules = self._rules = suite.protocol.parameters
         self._subtask_steps: int = rules["subtask_steps"]
         self._is_absolute: bool = rules["actions"] == "absolute"
         where = scene(rules["scene"])
@@ -53,10 +54,19 @@ class CalvinEnv(SuiteEnv):
         self._subtasks = tuple(episode.params["subtasks"])
         self._pictures_now = {}
         start = scene_start(episode.initial_state, self._world.scene)
-        self._world.start(np.array(ROBOT_START), start)
+        self._world.load()
+        if before := episode.params.get("before"):
+            self._world.place(np.array(ROBOT_START), scene_start(before, self._world.scene))
+            self._hold(self._rules["held_steps"], CLOSED)
+        self._world.place(np.array(ROBOT_START), start)
+        self._hold(self.suite.protocol.settling_steps, CLOSED if episode.initial_state["grasped"] else OPEN)
         self._cameras = Cameras(self._world, sight=self._has_sight)
         self._begin_stage(0)
         return {"scene_obs": start.tolist()}
+
+    def _hold(self, n_steps: int, gripper: int) -> None:
+        for _ in range(n_steps):
+            self._world.step(np.zeros(6, np.float32), gripper)
 
     def _begin_stage(self, stage: int) -> None:
         self._stage_start = self.n_steps if stage == 0 else self.n_steps + 1
@@ -66,7 +76,7 @@ class CalvinEnv(SuiteEnv):
         assert self._rule is not None, "reset() comes first"
         self._pictures_now = {}
         # Nothing but the sign of the gripper's number counts; the trace keeps the number itself.
-        gripper = 1 if action[6] > 0 else -1
+        gripper = OPEN if action[6] > 0 else CLOSED
         if self._is_absolute:
             self._world.step_absolute(action[:6], gripper)
         else:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
-from vla_bench.envs.calvin.chains import Chain, chains
+from vla_bench.envs.calvin.chains import chains
+from vla_bench.envs.calvin.rules import protocol_of, protocols_of
 from vla_bench.envs.calvin.scenes import read_table
+from vla_bench.envs.calvin.sentences import enriched_sentences, sentence
+from vla_bench.envs.calvin.singles import single_starts
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, Reference, Rotation
-from vla_bench.spec.errors import MissingExtra, UnknownProtocol, UnknownSuite
+from vla_bench.spec.errors import MissingExtra, UnknownSuite
 from vla_bench.spec.names import match_name
 from vla_bench.spec.suite import Camera, Protocol, Suite, Task
 
@@ -21,9 +22,6 @@ __all__ = ["VERSIONS", "CalvinFamily"]
 
 VERSIONS: Mapping[str, str] = MappingProxyType({"pybullet": "3.2.7"})
 """The only version whose bits were compared with upstream's."""
-
-_PROTOCOL_FILES = ("standard-1",)
-_RENDERERS: Final = ("tiny", "egl-gpu", "egl-llvmpipe")  # the default first
 
 _CHAIN_SUITES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {"calvin_abc_d": ("ABC", 1000), "calvin_abc_d_100": ("ABC", 100), "calvin_d_d": ("D", 1000),
@@ -47,16 +45,23 @@ _CAMERAS = (
 )
 
 
+_ABSOLUTE = ActionConvention(
+    rotation=Rotation.EULER_XYZ,
+    frame=Frame.WORLD,
+    reference=Reference.ABSOLUTE,
+    gripper=Gripper.PLUS_OPENS,
+    low=-4.0,
+    high=4.0,
+)
+"""Nothing is clipped to these bounds; they say what numbers to expect."""
+
+_ACTIONS: Mapping[str, ActionConvention] = MappingProxyType({"relative": _RELATIVE, "absolute": _ABSOLUTE})
+
+
 @cache
-def _protocols() -> Mapping[str, Mapping[str, Any]]:
-    """`standard-tiny/1` → its file and renderer, the default first."""
-    folder = files(__package__).joinpath("protocols")
-    tables = [tomllib.loads(folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8")) for stem in _PROTOCOL_FILES]
-    return {
-        f"{table['name']}-{renderer}/{table['version']}": {**table, "renderer": renderer}
-        for table in tables
-        for renderer in _RENDERERS
-    }
+def _single_suites() -> Mapping[str, str]:
+    """Suite → its subtask."""
+    return {f"calvin_{task}": task for task in read_table("tasks.toml")}
 
 
 class CalvinFamily:
@@ -68,13 +73,12 @@ class CalvinFamily:
     )
 
     def suite_names(self) -> Sequence[str]:
-        """The suites of chains."""
-        return list(_CHAIN_SUITES)
+        """The suites of chains, then one for each of the 34 subtasks."""
+        return [*_CHAIN_SUITES, *_single_suites()]
 
     def protocol_names(self, suite: str) -> Sequence[str]:
-        """`standard-tiny/1` is the default."""
-        _suite_name(suite)
-        return list(_protocols())
+        """`standard-tiny/1` is the default of chains, `single-tiny/1` that of single subtasks."""
+        return list(protocols_of(single=_suite_name(suite) in _single_suites()))
 
     def suite(self, name: str, protocol: str = "") -> Suite:
         """Describe a suite.
@@ -82,7 +86,8 @@ class CalvinFamily:
         Raises:
             UnknownSuite, UnknownProtocol: no such name.
         """
-        return _describe(_suite_name(name), _protocol_name(protocol))
+        suite = _suite_name(name)
+        return _describe(suite, protocol_of(protocol, single=suite in _single_suites()).id)
 
     def make_env(self, suite: Suite, options: EnvOptions) -> SuiteEnv:
         """Import PyBullet and build the env.
@@ -101,70 +106,69 @@ class CalvinFamily:
 
 
 def _suite_name(name: str) -> str:
-    match = match_name(name, _CHAIN_SUITES)
+    known = [*_CHAIN_SUITES, *_single_suites()]
+    match = match_name(name, known)
     if match is None:
-        raise UnknownSuite(name, _CHAIN_SUITES)
+        raise UnknownSuite(name, known)
     return match
 
 
-def _protocol_name(name: str) -> str:
-    """Match `standard-tiny/1`, `standard-tiny`, or `standard` with the first renderer; the default where empty."""
-    known = _protocols()
-    if not name:
-        return next(iter(known))
-    shorter: dict[str, str] = {}
-    for protocol, table in known.items():
-        for short in (table["name"], protocol.partition("/")[0]):
-            shorter.setdefault(short, protocol)
-    match = match_name(name, [*known, *shorter])
-    if match is None:
-        raise UnknownProtocol(name, known)
-    return shorter.get(match, match)
-
-
 @cache
-def _describe(name: str, protocol: str) -> Suite:
-    data = _protocols()[protocol]
-    scenes, n_chains = _CHAIN_SUITES[name]
-    steps = data["parameters"]["subtask_steps"]
+def _describe(name: str, protocol_id: str) -> Suite:
+    subtask = _single_suites().get(name)
+    protocol = protocol_of(protocol_id, single=subtask is not None)
+    provenance = {
+        "simulator": "our own environment on pybullet 3.2.7 (zlib), equal to calvin_env @ 797142c bit for bit",
+        "assets": "calvin_env @ 797142c (MIT), franka_panda (Apache-2.0)",
+        "instructions": "mees/calvin @ fa03f01, new_playtable_validation.yaml (MIT)",
+    }
+    if protocol.parameters["instructions"] == "enriched":
+        provenance["instructions"] = "RoboFlamingo @ c8c0cb1, lang_annotation_cache.json (MIT)"
+    if subtask is None:
+        scenes, n_chains = _CHAIN_SUITES[name]
+        provenance["training"] = f"scenes {scenes}"
+        title = f"CALVIN {scenes}→D: {n_chains:,} chains of five instructions, for policies trained on scenes {scenes}"
+        tasks = tuple(_chain_task(index, protocol) for index in range(n_chains))
+    else:
+        title = f"CALVIN {subtask}: {sentence(subtask)}"
+        tasks = (_single_task(subtask, protocol),)
     return Suite(
         name=name,
         family=CalvinFamily.name,
-        title=f"CALVIN {'→'.join((scenes, 'D'))}: {n_chains} chains of five instructions, trained on scenes {scenes}",
-        protocol=_protocol(data, protocol),
-        tasks=tuple(_task(index, chain, steps) for index, chain in enumerate(chains()[:n_chains])),
+        title=title,
+        protocol=protocol,
+        tasks=tasks,
         cameras=_CAMERAS,
         state={"robot_obs": 15},
-        action=_RELATIVE,
+        action=_ACTIONS[protocol.parameters["actions"]],
         privileged=True,
-        provenance={
-            "simulator": "our own environment on pybullet 3.2.7 (zlib), equal to calvin_env @ 797142c bit for bit",
-            "assets": "calvin_env @ 797142c (MIT), franka_panda (Apache-2.0)",
-            "instructions": "mees/calvin @ fa03f01, new_playtable_validation.yaml (MIT)",
-            "training": f"scenes {scenes}",
-        },
+        provenance=provenance,
     )
 
 
-def _protocol(data: Mapping[str, Any], name: str) -> Protocol:
-    return Protocol(
-        name=name.partition("/")[0],
-        version=data["version"],
-        n_trials=data["n_trials"],
-        base_seed=data["base_seed"],
-        action_bounds=data["action_bounds"],
-        parameters={**data["parameters"], "renderer": data["renderer"]},
-        source=data["source"],
-    )
-
-
-def _task(index: int, chain: Chain, subtask_steps: int) -> Task:
-    sentences = tuple(read_table("tasks.toml")[task]["instruction"] for task in chain.tasks)
+def _chain_task(index: int, protocol: Protocol) -> Task:
+    chain, rules = chains()[index], protocol.parameters
+    is_enriched = rules["instructions"] == "enriched"
+    said = enriched_sentences()[index] if is_enriched else tuple(sentence(task) for task in chain.tasks)
+    params: dict[str, Any] = {"subtasks": list(chain.tasks)}
+    if rules["between_chains"] == "shared" and index > 0:
+        params["before"] = dict(chains()[index - 1].state)
     return Task(
         id=f"chain_{index:04d}",
-        instruction=sentences[0],
-        horizon=subtask_steps * len(sentences),
-        stages=sentences,
-        params={"subtasks": list(chain.tasks)},
+        instruction=said[0],
+        horizon=rules["subtask_steps"] * len(said),
+        stages=said,
+        tags={f"subtask_{number}": task for number, task in enumerate(chain.tasks, 1)},
+        params=params,
         initial_states=(dict(chain.state),),
+    )
+
+
+def _single_task(subtask: str, protocol: Protocol) -> Task:
+    return Task(
+        id=subtask,
+        instruction=sentence(subtask),
+        horizon=protocol.parameters["subtask_steps"],
+        params={"subtasks": [subtask]},
+        initial_states=tuple(dict(state) for state in single_starts(subtask, protocol.n_trials)),
     )

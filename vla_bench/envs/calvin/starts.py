@@ -7,6 +7,7 @@ upstream's hash library does, and not what the literature calls FNV-1 over UTF-8
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,11 @@ _SLIDER: Final = {
 }
 _TABLE: Final = ((0.0500000896, -0.120000177, 0.459990009), (0.229995412, -0.11999514, 0.45999001))
 _YAW: Final = (math.pi / 2 - math.pi / 8, math.pi / 2 + math.pi / 8)
+# Ours, for subtasks alone: a block between the open fingers of the start, which close on it while it settles; one above
+# the open drawer; one on another.
+_HELD: Final = (0.0259, -0.2313, 0.5713, 0.0, 0.0, math.pi / 2)
+_DRAWER: Final = (0.18, -0.28, 0.38)
+_BLOCK_HEIGHT_M: Final = 0.04
 _SLIDE_LEFT_M: Final = 0.28
 _DRAWER_OPEN_M: Final = 0.22
 _SWITCH_ON_M: Final = 0.088
@@ -52,7 +58,7 @@ def scene_start(state: State, where: Scene | None = None) -> NDArray[np.float64]
     """The `scene_obs` that a chain starts from.
 
     Args:
-        state: one of `initial_states()`.
+        state: one of `initial_states()`; or one that tasks lead to from there, for subtasks alone.
         where: scene D where left out; the blocks come in the scene's own order.
 
     Returns:
@@ -62,12 +68,12 @@ def scene_start(state: State, where: Scene | None = None) -> NDArray[np.float64]
     random = np.random.RandomState(seed_of(state))
     slots = list(_TABLE)
     random.shuffle(slots)
-    poses = {}
+    yaws, spots = {}, {}
     for colour, slot in zip(COLOURS, _slots(state), strict=True):
-        place = state[f"{colour}_block"]
-        position = slots[slot] if place == "table" else _SLIDER[str(place)]
         # Drawn for blocks in the cabinet as well.
-        poses[colour] = (*position, 0.0, 0.0, random.uniform(*_YAW))
+        yaws[colour] = random.uniform(*_YAW)
+        spots[colour] = slots[slot]
+    poses = {colour: _pose(state, colour, spots, yaws[colour]) for colour in COLOURS}
     joints = (
         _SLIDE_LEFT_M if state["slider"] == "left" else 0.0,
         _DRAWER_OPEN_M if state["drawer"] == "open" else 0.0,
@@ -81,3 +87,16 @@ def scene_start(state: State, where: Scene | None = None) -> NDArray[np.float64]
 def _slots(state: State) -> tuple[int, int, int]:
     """Which slot of the table red, blue and pink take where they lie there."""
     return 0, int(state["red_block"] == "table"), 1
+
+
+def _pose(state: State, colour: str, spots: Mapping[str, tuple[float, float, float]], yaw: float) -> tuple[float, ...]:
+    """Position and Euler angles of a block."""
+    place = str(state[f"{colour}_block"])
+    if place == "grasped":
+        return _HELD
+    if place == "stacked_top":
+        below = next(other for other in COLOURS if state[f"{other}_block"] == "stacked_bottom")
+        x, y, z = spots[below]
+        return x, y, z + _BLOCK_HEIGHT_M, 0.0, 0.0, yaw
+    position = _SLIDER.get(place) or (_DRAWER if place == "drawer" else spots[colour])
+    return *position, 0.0, 0.0, yaw
