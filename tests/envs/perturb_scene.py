@@ -1,4 +1,4 @@
-"""A small scene, compiled, for the library of perturbations: an arm, a table, two boxes, a shelf, lamps and a camera."""
+"""A small scene, compiled, for the library of perturbations: an arm, a table, two boxes, a shelf, lamps, a camera."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import MissingExtra, SuiteNotInstalled, UnknownProtocol, UnknownSuite
 
 
-def test_ten_fifty_and_every_single_task_are_suites():
+def test_ten_fifty_perturbed_ones_and_every_single_task_are_suites():
     names = family.suite_names()
-    assert names[:2] == ["metaworld_mt10", "metaworld_mt50"]
-    assert len(names) == 52
-    assert [len(family.suite(name).tasks) for name in names] == [10, 50, *[1] * 50]
+    assert names[:3] == ["metaworld_mt10", "metaworld_mt50", "metaworld_plus"]
+    assert len(names) == 53
+    assert [len(family.suite(name).tasks) for name in names] == [10, 50, 350, *[1] * 50]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""Perturbations of a compiled model: as strong as the table says, sound, drawn from the seed, taken back bit for bit."""
+"""Perturbations of a compiled model: as strong as the table says, sound, seeded, taken back bit for bit."""
 
 from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def perturbed(dimension: Dimension, level: int, seed: int = 0) -> tuple[Any, Any
 def test_every_level_is_stronger_than_the_one_below_and_within_bounds(dimension: Dimension):
     for name, row in TABLE[dimension.value].items():
         assert len(row) == len(LEVELS) == 5
-        assert all(low < high for low, high in zip(row, row[1:], strict=False)), name
+        assert all(low < high for low, high in pairwise(row)), name
         low, high = TABLE["bounds"][dimension.value][name]
         assert low <= row[0] <= row[-1] <= high
     for level in LEVELS:

@@ -40,15 +40,28 @@ class MetaWorldEnv(SuiteEnv):
         self._painter: Painter | None = None
 
     def _start(self, episode: Episode) -> Mapping[str, Any]:
-        simulator = self._take(self.task.id)
-        facts = simulator.begin(episode.env_seed)
+        simulator = self._take(self._base_task(episode))
+        facts = self._begin(simulator, episode)
         if warning := simulator.warning():
             raise EnvUnstable(f"at reset: {warning}")
         return facts
 
+    # What a suite of variants of these tasks changes.
+
+    def _base_task(self, episode: Episode) -> str:
+        """The name that metaworld knows an episode's task by."""
+        return episode.task
+
+    def _new_simulator(self, task: str) -> Simulator:
+        return Simulator(task)
+
+    def _begin(self, simulator: Simulator, episode: Episode) -> Mapping[str, Any]:
+        """Build an episode's initial state; return facts about it."""
+        return simulator.begin(episode.env_seed)
+
     def _take(self, task: str) -> Simulator:
         """Make `task` the present simulator."""
-        simulator = self._simulators.pop(task, None) or Simulator(task)
+        simulator = self._simulators.pop(task, None) or self._new_simulator(task)
         self._simulators[task] = simulator
         if len(self._simulators) > _MAX_SIMULATORS:
             self._simulators.popitem(last=False)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
+from vla_bench.envs.metaworld.plus import suite as plus
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, ImageConvention, Reference, Rotation
 from vla_bench.spec.errors import MissingExtra, UnknownProtocol, UnknownSuite
 from vla_bench.spec.names import match_name, normalise_name
@@ -48,10 +49,11 @@ def _protocols() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def _suites() -> Mapping[str, tuple[str, ...]]:
-    """Suite name → task ids."""
+    """Suite name → task ids of metaworld."""
     table = _data("tasks.toml")
     single = {f"metaworld_{task.removesuffix('-v3').replace('-', '_')}": (task,) for task in table["tasks"]}
-    return {"metaworld_mt10": tuple(table["mt10"]), "metaworld_mt50": tuple(table["tasks"]), **single}
+    mt10 = tuple(table["mt10"])
+    return {"metaworld_mt10": mt10, "metaworld_mt50": tuple(table["tasks"]), plus.SUITE: mt10, **single}
 
 
 class MetaWorldFamily:
@@ -68,7 +70,7 @@ class MetaWorldFamily:
     )
 
     def suite_names(self) -> Sequence[str]:
-        """`metaworld_mt10`, `metaworld_mt50`, then one suite per task."""
+        """`metaworld_mt10`, `metaworld_mt50`, `metaworld_plus`, then one suite per task."""
         return list(_suites())
 
     def protocol_names(self, suite: str) -> Sequence[str]:
@@ -94,11 +96,12 @@ class MetaWorldFamily:
         """
         try:
             from vla_bench.envs.metaworld.env import MetaWorldEnv
+            from vla_bench.envs.metaworld.plus.env import MetaWorldPlusEnv
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] == "vla_bench":
                 raise
             raise MissingExtra(f"suite {suite.name!r}", self.installation.extra) from error
-        return MetaWorldEnv(suite, options)
+        return (MetaWorldPlusEnv if suite.name == plus.SUITE else MetaWorldEnv)(suite, options)
 
 
 def _suite_name(name: str) -> str:
@@ -124,6 +127,8 @@ def _protocol_name(name: str) -> str:
 
 @cache
 def _describe(name: str, protocol: str) -> Suite:
+    if name == plus.SUITE:
+        return plus.perturbed_suite(_describe("metaworld_mt10", protocol))
     data = _protocols()[protocol]
     task_ids = _suites()[name]
     pictures = data["pictures"]

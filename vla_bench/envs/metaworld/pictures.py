@@ -10,6 +10,7 @@ import atexit
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
@@ -116,6 +117,12 @@ class Painter:
         metres = near * far / (near + buffer.astype(np.float64) * (far - near))
         upwards: NDArray[np.float32] = metres.astype(np.float32)
         return upwards[::-1]
+
+    def upload(self, textures: Sequence[int]) -> None:
+        """Draw textures from now on as the model has them: their pixels were changed after this painter was made."""
+        _shared.make_current()
+        for texture in textures:
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
 
     def _draw(self, data: Any, camera: str) -> None:
         self._camera.fixedcamid = self._model.camera(camera).id

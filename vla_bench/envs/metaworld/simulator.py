@@ -76,9 +76,14 @@ class Simulator:
             `rand_vec`: the numbers that metaworld drew for the placement of objects and goal.
         """
         self._restore()
+        self._env.seed(seed)
+        self._env.reset()
+        self._take_stock()
+        return {"rand_vec": self._env._last_rand_vec.tolist()}
+
+    def _take_stock(self) -> None:
+        """Bring positions, observation and digest up to date with an initial state."""
         env = self._env
-        env.seed(seed)
-        env.reset()
         # metaworld moves bodies and markers after its last forward pass. Positions alone are recomputed: a full forward
         # pass would change the solver's warm start, and with it the last bits of the states that follow.
         mujoco.mj_kinematics(self.model, self.data)
@@ -87,7 +92,6 @@ class Simulator:
         env._prev_obs = env._get_curr_obs_combined_no_goal()
         self.observation = env._get_obs()
         self._scene_digest = self._digest_of_scene()
-        return {"rand_vec": env._last_rand_vec.tolist()}
 
     def step(self, action: NDArray[np.float32]) -> tuple[bool, float]:
         """Apply one action float32 `[4]`, clipped to ±1; return whether the task's rule is met now, and the reward."""

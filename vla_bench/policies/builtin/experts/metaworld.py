@@ -20,7 +20,8 @@ def controller(task_id: str) -> Controller:
     """The expert of a task.
 
     Args:
-        task_id: `reach-v3`; case, dashes and underscores do not matter.
+        task_id: `reach-v3`; case, dashes and underscores do not matter. What stands after a dot names a variant of the
+            task (`reach-v3.camera-2`), which its expert solves as well as it can.
 
     Returns:
         A callable from privileged state, whose `observation` is metaworld's float64 `[39]` with the goal in it, to an
@@ -36,7 +37,7 @@ def controller(task_id: str) -> Controller:
             from metaworld.policies import ENV_POLICY_MAP
     except ModuleNotFoundError as error:
         raise MissingExtra("the Meta-World expert", "metaworld") from error
-    match = match_name(task_id, ENV_POLICY_MAP)
+    match = match_name(task_id.partition(".")[0], ENV_POLICY_MAP)
     if match is None:
         raise UnknownTask(task_id, ENV_POLICY_MAP)
     experts: Any = ENV_POLICY_MAP  # foreign and loosely typed
