@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FindingModel", "ReplayModel", "VerifyModel"]
+__all__ = ["FilmModel", "FindingModel", "ReplayModel", "VerifyModel", "VideoModel"]
 
 
 class _Model(BaseModel):
@@ -58,3 +58,18 @@ class VerifyModel(_Model):
     agreements: dict[str, int]
     findings: list[FindingModel]
     episodes: list[ReplayModel]
+
+
+class FilmModel(_Model):
+    """One film. `path` is null where a replay could not be made; `episodes` are those that it shows."""
+
+    path: str | None
+    n_frames: int
+    seconds: float
+    episodes: list[ReplayModel]
+
+
+class VideoModel(_Model):
+    """`vla-bench video --json`."""
+
+    films: list[FilmModel]

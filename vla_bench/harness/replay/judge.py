@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vla_bench.harness.replay.recording import Recording, digests_by_step
 from vla_bench.harness.retries import REPEATED_POLICY_ERROR
+from vla_bench.spec.canonical import to_plain
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.outcomes import Outcome
 from vla_bench.spec.result import AttemptResult, Fingerprint, StageResult, Trace
@@ -61,6 +63,12 @@ class ReplayResult:
     is_same_machine: bool | None = None
     n_steps: int = 0
     fingerprint: Fingerprint | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; of the episode its id and place, nothing of the machine."""
+        episode, plain = self.episode, to_plain(self)
+        del plain["fingerprint"]
+        return {**plain, "episode": episode.id, "task": episode.task, "trial": episode.trial, "repeat": episode.repeat}
 
 
 def not_replayed(recording: Recording, agreement: Agreement, reasons: tuple[str, ...]) -> ReplayResult:

@@ -123,15 +123,8 @@ class Verification:
             "deviating_at_most": self.deviating_at_most,
             "agreements": {str(agreement): counts[agreement] for agreement in Agreement},
             "findings": to_plain(self.findings),
-            "episodes": [_plain(result) for result in self.results],
+            "episodes": [result.to_dict() for result in self.results],
         }
-
-
-def _plain(result: ReplayResult) -> dict[str, Any]:
-    episode, plain = result.episode, to_plain(result)
-    del plain["fingerprint"]
-    place = {"episode": episode.id, "task": episode.task, "trial": episode.trial, "repeat": episode.repeat}
-    return {**plain, **place, "reasons": list(result.reasons)}
 
 
 def verify_run(
