@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
@@ -23,11 +24,16 @@ EXAMPLE = "vla-bench run --policy expert --suite toy_reach"
 
 
 class CommandEntry(NamedTuple):
-    """One line of `--help`. The module is `vla_bench.cli.<name>`; `summary` is the first line of its help."""
+    """One line of `--help`; `summary` is the first line of the command's own."""
 
     name: str
     panel: str
     summary: str
+
+    @property
+    def module(self) -> str:
+        """`vla_bench.cli.<name>`, in the plural where Python has the name for itself."""
+        return f"vla_bench.cli.{self.name}{'s' * keyword.iskeyword(self.name)}"
 
 
 COMMANDS: tuple[CommandEntry, ...] = (
@@ -36,11 +42,22 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("show", FIRST, "Show the result of a run: rates with intervals, task by task."),
     CommandEntry("doctor", SET_UP, "Say what runs on this machine, what is missing, and the line that installs it."),
     CommandEntry("env", SET_UP, "Create, list and remove the suites' own Python environments."),
+    CommandEntry("assets", SET_UP, "Install, check, list and remove assets that no package brings."),
     CommandEntry("demo", SET_UP, "Tell in three minutes what vla-bench does, on real episodes."),
     CommandEntry("suites", UNDERSTAND, "List the suites with their protocols and tasks."),
     CommandEntry("policies", UNDERSTAND, "List the registered policies and their options."),
     CommandEntry("plan", UNDERSTAND, "Print the episodes that a run would make, and their hash."),
+    CommandEntry(
+        "pictures",
+        UNDERSTAND,
+        "Draw the first picture of each task, as a policy would see it, and put them on one sheet.",
+    ),
     CommandEntry("runs", UNDERSTAND, "List the runs in the database, the newest first."),
+    CommandEntry(
+        "compare",
+        UNDERSTAND,
+        "Compare runs: differences with intervals and Holm-adjusted p-values, and which episodes flipped.",
+    ),
     CommandEntry(
         "verify",
         UNDERSTAND,
@@ -57,6 +74,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
         UNDERSTAND,
         "Film episodes of a run: pictures are made by replay, at any size, with no GPU, and written as H.264.",
     ),
+    CommandEntry("import", PUBLISH, "Import result files of vla-eval or lerobot-eval as self-reported runs."),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
 )
 
@@ -92,7 +110,8 @@ class _Commands(TyperGroup):
 def _load(name: str) -> Any:
     from importlib import import_module
 
-    command = build_command(import_module(f"vla_bench.cli.{name}").app)
+    module = next(entry.module for entry in COMMANDS if entry.name == name)
+    command = build_command(import_module(module).app)
     for leaf in [command, *getattr(command, "commands", {}).values()]:
         if not hasattr(leaf, "commands"):
             leaf.params.append(_debug_option())

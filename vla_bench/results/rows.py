@@ -21,8 +21,8 @@ from vla_bench.spec.result import AttemptResult, Fingerprint, Latencies, StageRe
 from vla_bench.spec.suite import Suite
 
 __all__ = [
-    "attempt_from_row", "attempt_row", "episode_row", "now", "pack_plan", "plain_text", "suite_content", "suite_digest",
-    "unpack_episodes", "unpack_plan",
+    "attempt_from_row", "attempt_row", "episode_row", "now", "pack_plan", "plain_text", "storable", "suite_content",
+    "suite_digest", "unpack_episodes", "unpack_plan",
 ]  # fmt: skip
 
 
@@ -101,9 +101,9 @@ def attempt_row(run_id: int, episode_id: str, number: int, result: AttemptResult
         "error_message": plain_text(result.error_message),
         "n_steps": int(result.n_steps),
         "n_clipped": int(result.n_clipped),
-        "stages": [_storable(to_plain(stage)) for stage in result.stages],
+        "stages": [storable(to_plain(stage)) for stage in result.stages],
         "flags": [plain_text(flag) for flag in result.flags],
-        "facts": _storable(result.facts),
+        "facts": storable(result.facts),
         "initial_digest": plain_text(result.initial_digest, 64),
         "final_digest": plain_text(result.final_digest, 64),
         "wall_ms": _finite(times.wall_ms),
@@ -151,14 +151,14 @@ def _finite(value: float) -> float:
     return float(value) if math.isfinite(value) else 0.0
 
 
-def _storable(value: Any) -> Any:
-    """Plain JSON values of what a simulator reports; an odd value becomes its text rather than losing the episode."""
+def storable(value: Any) -> Any:
+    """Plain JSON values of what a simulator or a foreign file says; an odd value becomes its text rather than losing the episode."""
     if isinstance(value, Mapping):
-        return {plain_text(key): _storable(item) for key, item in value.items()}
+        return {plain_text(key): storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _storable(value.tolist())
+        return storable(value.tolist())
     if isinstance(value, str):
         return plain_text(value)
     try:

@@ -186,14 +186,16 @@ def _latencies(totals: AttemptTotals) -> LatencySummary:
     bins = merge_bins(totals.bins)
     wall = totals.wall_ms
     harness = wall - totals.policy_ms - totals.env_ms
+    # An imported result knows at most how long its episodes took.
+    has_parts = wall > 0 and totals.policy_ms + totals.env_ms > 0
     return LatencySummary(
         n_queries=totals.n_queries,
         policy_p50_ms=percentile(bins, 0.5),
         policy_p95_ms=percentile(bins, 0.95),
         policy_max_ms=totals.policy_max_ms if totals.n_queries else None,
-        env_mean_ms=totals.env_ms / totals.n_steps if totals.n_steps else None,
+        env_mean_ms=totals.env_ms / totals.n_steps if totals.n_steps and totals.env_ms else None,
         wall_s=wall / 1000,
-        policy_share=totals.policy_ms / wall if wall > 0 else None,
-        env_share=totals.env_ms / wall if wall > 0 else None,
-        harness_share=harness / wall if wall > 0 else None,
+        policy_share=totals.policy_ms / wall if has_parts else None,
+        env_share=totals.env_ms / wall if has_parts else None,
+        harness_share=harness / wall if has_parts else None,
     )

@@ -45,7 +45,7 @@ class PlanColumns:
         trial, repeat: int64 `[N]`.
         cluster: int64 `[T]`, equal for variants of one base task.
         groups: tag → groups, for the tags that the suite reports by.
-        n_stages: of every task; 1 where tasks have no stages.
+        n_stages: of every task; 1 where tasks have no stages, or different numbers of them.
         make_ids: gives the episode ids in order; asked only where plans differ or episodes are named.
     """
 
@@ -194,7 +194,7 @@ def plan_columns(plan_hash: str, episodes: Sequence[Mapping[str, Any]], suite: M
         repeat=np.array([episode["repeat"] for episode in episodes], np.int64),
         cluster=np.array([base_index[base] for base in bases], np.int64),
         groups={tag: task_groups([_written(each.get(tag)) for each in tags]) for tag in suite["group_by"]},
-        n_stages=max(stages, default=1),
+        n_stages=stages.pop() if len(stages) == 1 else 1,
         make_ids=lambda: tuple(content_id(episode) for episode in episodes),
     )
 

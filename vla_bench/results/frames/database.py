@@ -58,8 +58,9 @@ class DatabaseSource:
         """One row per planned episode of each run."""
         parts: list[dict[str, list[Any]]] = []
         tags: dict[str, Mapping[str, Any]] = {}
+        wanted = self._wanted()
         with self._store.database.read() as connection:
-            for run in self._wanted():
+            for run in wanted:
                 suite = _content(connection, run.suite_digest)
                 tags |= {task["id"]: task["tags"] for task in suite["tasks"]}
                 parts.append(_episodes(connection, run, suite, self._selection))

@@ -43,7 +43,7 @@ class FileSource:
     def episodes(self) -> pd.DataFrame:
         """One row per planned episode of each run."""
         episodes = self._read()
-        return episodes[[self._selection.takes_task(task) for task in episodes["task"]]].reset_index(drop=True)
+        return _kept(episodes, [self._selection.takes_task(task) for task in episodes["task"]])
 
     def _read(self) -> pd.DataFrame:
         """The episodes of the wanted runs, whole runs."""
@@ -62,11 +62,18 @@ class FileSource:
             for name in names
             if self._selection.takes(suite=heads.at[name, "suite"], policy=heads.at[name, "policy"])
         ]
-        return episodes[episodes["run"].isin(kept)].reset_index(drop=True)
+        return _kept(episodes, episodes["run"].isin(kept))
 
     def _summaries(self) -> list[tuple[RunSummary, dict[str, dict[str, Any]]]]:
         episodes = self._read()
         return [_summary(episodes[episodes["run"] == name]) for name in dict.fromkeys(episodes["run"])]
+
+
+def _kept(episodes: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    """Some of the rows, with the categories that occur in them, as a database would give them."""
+    kept = episodes[rows].reset_index(drop=True)
+    texts = [name for name in kept.select_dtypes("category").columns if EPISODES.get(name) != "outcome"]
+    return kept.assign(**{name: kept[name].cat.remove_unused_categories() for name in texts})
 
 
 def is_export(source: str | Path) -> bool:
@@ -147,7 +154,8 @@ def _read_jsonl(path: Path) -> Columns:
 def _read_csv(path: Path) -> Columns:
     with path.open(encoding="utf-8", newline="") as file:
         names, *rows = csv.reader(file)
-    by_name = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    by_name = dict(zip(names, map(list, columns), strict=True))
     return {name: _from_text(items, EPISODES.get(name, "string")) for name, items in by_name.items()}
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from vla_bench.results import wording
 from vla_bench.results.plots.style import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["page_css", "page_environment", "percent", "points"]
+__all__ = ["page_css", "page_environment"]
 
 
 def page_css() -> str:
@@ -31,7 +32,7 @@ def page_css() -> str:
 def page_environment(package: str) -> Environment:
     """Jinja for templates in a package's folder: everything is escaped, and a missing value is an error.
 
-    Filters: `percent` (`96.0 %`), `points` (`−2.0`).
+    Filters: those of `vla_bench.results.wording`.
 
     Args:
         package: dotted name of the package whose `templates` folder holds the templates.
@@ -41,19 +42,5 @@ def page_environment(package: str) -> Environment:
     environment = Environment(
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "points": points}
+    environment.filters |= {name: getattr(wording, name) for name in wording.__all__}
     return environment
-
-
-def percent(rate: float | None) -> str:
-    """One decimal: `96.0 %`; a dash where there is no number."""
-    return "–" if rate is None else f"{100 * rate:.1f} %"
-
-
-def points(difference: float | None) -> str:
-    """A difference in percentage points with its sign: `+3.0`, `−12.5`, `0.0`; a dash where there is no number."""
-    if difference is None:
-        return "–"
-    # Rounded first: −0.04 is written 0.0, without a sign.
-    value = round(100 * difference, 1) + 0.0
-    return f"{value:+.1f}".replace("-", "−") if value else "0.0"

@@ -218,5 +218,5 @@ def _own_settings() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "vla-bench"})
+        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "vla-bench", "text.parse_math": False})
         yield

@@ -17,8 +17,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Reference: Holm 1979, Scandinavian Journal of Statistics 6; statsmodels' `multipletests`.
     """
-    if not p_values:
-        return []
+    if len(p_values) < 2:
+        return [float(p) for p in p_values]
     from statsmodels.stats.multitest import multipletests
 
     return [float(p) for p in multipletests(list(p_values), method="holm")[1]]
