@@ -49,6 +49,7 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
         "group show",
         "doctor",
         "env list",
+        "pictures",
         "plan",
         "policies",
         "run",

@@ -14,9 +14,10 @@ from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
 from vla_bench.cli.replay_schemas import VerifyModel, VideoModel
 
 __all__ = [
-    "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PlanModel", "PoliciesModel",
-    "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel",
-    "TaskModel", "json_schemas",
+    "AssetsListModel", "AssetsModel",
+    "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PicturesModel", "PlanModel",
+    "PoliciesModel", "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel",
+    "SuitesModel", "TaskModel", "json_schemas",
 ]  # fmt: skip
 
 
@@ -294,6 +295,38 @@ class EnvModel(_Model):
     size_mib: float
 
 
+class AssetsModel(_Model):
+    """A set of assets. `source`, `digest` and `standin` are empty where it is not installed."""
+
+    name: str
+    title: str
+    suites: list[str]
+    origin: str
+    terms: str
+    size_bytes: int
+    is_installed: bool
+    source: str
+    digest: str
+    standin: str
+
+
+class AssetsListModel(_Model):
+    """`vla-bench assets list --json`."""
+
+    assets: list[AssetsModel]
+
+
+class PicturesModel(_Model):
+    """`vla-bench pictures --json`: what was written where."""
+
+    path: str
+    suite: str
+    protocol: str
+    camera: str
+    n_pictures: int
+    tasks: list[str]
+
+
 class EnvListModel(_Model):
     """`vla-bench env list --json`."""
 
@@ -306,6 +339,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "suites": SuitesModel,
         "policies": PoliciesModel,
         "plan": PlanModel,
+        "pictures": PicturesModel,
         "run": RunModel,
         "run --dry-run": PreviewModel,
         "runs": RunsModel,
