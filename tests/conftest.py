@@ -29,6 +29,10 @@ CAPABILITIES = {
         importlib.util.find_spec("metaworld") is not None,
         "no simulator: pip install 'vla-bench[metaworld]'",
     ),
+    "bullet": (
+        importlib.util.find_spec("pybullet") is not None,
+        "no PyBullet: pip install 'vla-bench[calvin]'",
+    ),
     "postgres": (_postgres_programs(), "no PostgreSQL server programs: apt-get install postgresql"),
     "gpu": (Path("/dev/nvidiactl").exists(), "no GPU"),
     "browser": (shutil.which("chromium") is not None, "no Chromium: apt-get install chromium"),
