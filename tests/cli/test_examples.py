@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import pytest
 from typer.main import get_command
 
 from tests.cli.conftest import PROGRAM, Run
+from tests.results import foreign
 from vla_bench.cli.main import COMMANDS, EXAMPLE, build_cli
 
 URL = "http://127.0.0.1:8600"
@@ -35,7 +37,7 @@ class MyPolicy(NoopPolicy):
 def examples() -> list[str]:
     found = [EXAMPLE]
     for entry in COMMANDS:
-        command = get_command(import_module(f"vla_bench.cli.{entry.name}").app)
+        command = get_command(import_module(entry.module).app)
         for leaf in getattr(command, "commands", {}).values() or [command]:
             found += re.findall(r"\[bold\]vla-bench (.*?)\[/bold\]", leaf.epilog or "")
     return [line.removeprefix("vla-bench ") for line in found]
@@ -64,11 +66,14 @@ def serving(line: str, home: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve"))])
 def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.FixtureRequest) -> None:
+    if line.startswith("import"):
+        for name in ("LIBEROBenchmark_spatial.json", "eval_info.json"):
+            (home / name).write_text(json.dumps(foreign.FILES[name]))
     if line.startswith("group"):
         request.getfixturevalue("lamp_runs")
         if line.startswith(("group show", "group remove")):
             quick("group", "lamp-seeds", "lamp-s0", "lamp-s1", "lamp-s2")
-    if line.startswith(("show", "merge", "verify", "table")):
+    if line.startswith(("show", "merge", "verify", "table", "video")):
         request.getfixturevalue("finished_run")
         for number in (1, 2):
             shutil.copy(home / "results.db", home / f"shard-{number}.db")

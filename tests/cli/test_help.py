@@ -18,7 +18,8 @@ NAMES = [entry.name for entry in COMMANDS]
 
 
 def load(name: str) -> Any:
-    return get_command(import_module(f"vla_bench.cli.{name}").app)
+    module = next(entry.module for entry in COMMANDS if entry.name == name)
+    return get_command(import_module(module).app)
 
 
 def modules_after(*args: str, **variables: str) -> set[str]:

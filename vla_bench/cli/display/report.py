@@ -39,9 +39,7 @@ def print_report(summary: RunSummary, console: Console, machines: Sequence[tuple
 
 def print_score(summary: RunSummary, console: Console) -> None:
     """Print the head: what ran, the score line, the rate with its intervals, or bounds where episodes are missing."""
-    oracle = "   [note]oracle: never ranked[/]" if summary.is_oracle else ""
-    standin = "   [lost]stand-in: no result[/]" if summary.standin else ""
-    console.print(f"[name]{escape(summary.name)}[/]{oracle}{standin}")
+    console.print(f"[name]{escape(summary.name)}[/]{_marks(summary)}")
     console.print(
         f"[dim]{escape(summary.policy)} {escape(summary.policy_version)} on {summary.suite} {summary.protocol}[/]"
     )
@@ -62,6 +60,14 @@ def print_score(summary: RunSummary, console: Console) -> None:
     table = facts(rows)
     table.columns[1].style = "number"
     console.print(table)
+
+
+def _marks(summary: RunSummary) -> str:
+    marks = ["[note]oracle: never ranked[/]"] if summary.is_oracle else []
+    marks += ["[lost]stand-in: no result[/]"] if summary.standin else []
+    if summary.is_imported:
+        marks.append(f"[note]imported from {escape(str(summary.origin.get('tool', '')))}: self-reported[/]")
+    return "".join(f"   {mark}" for mark in marks)
 
 
 def _totals(summary: RunSummary) -> dict[str, str]:
