@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
 from vla_bench.spec.conventions import (
@@ -22,9 +22,13 @@ from vla_bench.spec.errors import SuiteNotInstalled, UnknownProtocol, UnknownSui
 from vla_bench.spec.names import match_name
 from vla_bench.spec.suite import Camera, Protocol, Suite, Task
 
-__all__ = ["SUITES", "LiberoFamily", "instruction_of"]
+if TYPE_CHECKING:
+    from vla_bench.envs.runtime.assets.declared import AssetSet
+
+__all__ = ["PLUS_SUITES", "SUITES", "LiberoFamily", "instruction_of"]
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+PLUS_SUITES = ("libero_plus", "libero_plus_open")
 _FOUR = SUITES[:4]
 _TITLES = {
     "libero_spatial": "LIBERO-Spatial: 10 tasks, one bowl in ten places",
@@ -80,12 +84,15 @@ class LiberoFamily:
     )
 
     def suite_names(self) -> Sequence[str]:
-        """`libero` (the four that papers report), then the five one by one."""
-        return ["libero", *SUITES]
+        """`libero` (the four that papers report), the five one by one, then the variants of LIBERO-Plus."""
+        return ["libero", *SUITES, *PLUS_SUITES]
 
     def protocol_names(self, suite: str) -> Sequence[str]:
-        """`openpi/1` (the default) and the others, for every suite."""
-        _suite_name(suite)
+        """`openpi/1` (the default) and the others, for every suite; LIBERO-Plus has its own."""
+        if _suite_name(suite) in PLUS_SUITES:
+            from vla_bench.envs.libero.plus.suites import protocol_names
+
+            return protocol_names()
         return list(_protocols())
 
     def suite(self, name: str, protocol: str = "") -> Suite:
@@ -94,7 +101,19 @@ class LiberoFamily:
         Raises:
             UnknownSuite, UnknownProtocol: no such name.
         """
-        return _describe(_suite_name(name), _protocol_name(protocol))
+        found = _suite_name(name)
+        if found in PLUS_SUITES:
+            from vla_bench.envs.libero.plus.suites import describe
+
+            return describe(found, protocol, libero=self.suite("libero"))
+        return _describe(found, _protocol_name(protocol))
+
+    @property
+    def assets(self) -> Sequence[AssetSet]:
+        """LIBERO-Plus's archive; all other assets come with the packages."""
+        from vla_bench.envs.libero.plus.archive import ARCHIVE
+
+        return [ARCHIVE]
 
     def make_env(self, suite: Suite, options: EnvOptions) -> SuiteEnv:
         """Import LIBERO and MuJoCo and build the env.
@@ -104,13 +123,14 @@ class LiberoFamily:
         """
         try:
             from vla_bench.envs.libero.env import LiberoEnv
+            from vla_bench.envs.libero.plus.env import PlusEnv
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] == "vla_bench":
                 raise
             raise SuiteNotInstalled(
                 f"suite {suite.name!r} is not installed here (no module {error.name}). Type: vla-bench env create libero"
             ) from error
-        return LiberoEnv(suite, options)
+        return PlusEnv(suite, options) if suite.name in PLUS_SUITES else LiberoEnv(suite, options)
 
 
 def instruction_of(task: str) -> str:
@@ -121,7 +141,7 @@ def instruction_of(task: str) -> str:
 
 
 def _suite_name(name: str) -> str:
-    known = ("libero", *SUITES)
+    known = ("libero", *SUITES, *PLUS_SUITES)
     match = match_name(name, (*known, *_ALIASES))
     if match is None:
         raise UnknownSuite(name, known)

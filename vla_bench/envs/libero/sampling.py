@@ -41,6 +41,11 @@ class SamplingClock:
         self._elapsed_s = 0.0
         self._has_sampled = False
 
+    @property
+    def state(self) -> tuple[float, bool]:
+        """All that decides when the next observation is taken."""
+        return self._elapsed_s, self._has_sampled
+
     def begin(self, n_forced: int) -> None:
         """A reset of the env, followed by forced updates."""
         self._elapsed_s = 0.0

@@ -31,12 +31,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_bench.envs.libero.package import LIBERO, simulator_package
+from vla_bench.envs.libero.physics import N_PHYSICS_STEPS, Arm, PlainPasses, ReusingPasses
 from vla_bench.envs.libero.randomness import global_stream, state_of_seed
 from vla_bench.envs.libero.sampling import Sample, SamplingClock
+from vla_bench.envs.libero.speedups import Speedups
 
 __all__ = ["Scene", "Simulator", "Start"]
 
-_PHYSICS_STEPS = 25
 _BIG_BYTES = 4 << 20  # meshes and textures: nothing changes them
 _N_FORCED_BY_RESET = 1
 _N_FORCED_BY_INIT_STATE = 1
@@ -81,14 +82,19 @@ class Start:
 class Simulator:
     """A scene with its robot and controller. Not thread-safe: one per process at a time uses NumPy's own generator."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, speedups: Speedups | None = None) -> None:
         """Compile the scene, 2–3 s.
+
+        Args:
+            scene: what is compiled.
+            speedups: which shortcuts are taken, all where None.
 
         Raises:
             SuiteNotInstalled: assets are missing.
         """
         mujoco.set_mju_user_warning(lambda message: None)  # else a file in the working directory; counters are read
         package = simulator_package(scene.package)
+        speedups = speedups or Speedups.chosen()
         with global_stream(state_of_seed(0)):
             self._env: Any = package.problem(scene.bddl)(
                 str(scene.bddl),
@@ -118,6 +124,8 @@ class Simulator:
         self._clock = SamplingClock(sampling_period_s=1.0 / 20, physics_period_s=self.model.opt.timestep)
         self.sample = Sample(self.model, self.data)
         self._scene_digest = b""
+        self._passes = (ReusingPasses if speedups.stages else PlainPasses)(self.model, self.data)
+        self._arm = Arm(self._robot, package, self._passes) if speedups.controller else None
 
     @property
     def env(self) -> Any:
@@ -188,11 +196,13 @@ class Simulator:
 
     def step(self, action: NDArray[np.float64]) -> bool:
         """Apply one action float64 `[7]` for one control step (50 ms); returns whether the goal holds now."""
-        robot = self._robot
-        for index in range(_PHYSICS_STEPS):
-            mujoco.mj_forward(self.model, self.data)
-            robot.control(action, policy_step=index == 0)
-            mujoco.mj_step(self.model, self.data)
+        for index in range(N_PHYSICS_STEPS):
+            self._passes.first()
+            if self._arm is not None:
+                self._arm.control(action, is_new=index == 0)
+            else:
+                self._robot.control(action, policy_step=index == 0)
+            self._passes.advance()
             if self._clock.tick():
                 self.sample.take()
         success = bool(self._env._check_success())
@@ -240,7 +250,7 @@ class Simulator:
         for array in (controller.goal_pos, controller.goal_ori, controller.initial_joint):
             digest.update(np.ascontiguousarray(array, np.float64).tobytes())
         digest.update(np.asarray(self._robot.gripper.current_action, np.float64).tobytes())
-        digest.update(repr((controller.use_delta, self._clock)).encode())
+        digest.update(repr((controller.use_delta, self._clock.state)).encode())
         return digest.hexdigest()
 
     def _digest_of_scene(self) -> bytes:
