@@ -69,7 +69,12 @@ class CalvinFamily:
 
     name = "calvin"
     installation = Installation(
-        extra="calvin", imports=("pybullet",), versions=dict(VERSIONS), pythons=("3.11", "3.10"), renderer="bullet"
+        extra="calvin",
+        imports=("pybullet",),
+        versions=dict(VERSIONS),
+        pythons=("3.11",),
+        lock_file="envs/calvin/requirements.lock",
+        renderer="bullet",
     )
 
     def suite_names(self) -> Sequence[str]:

@@ -30,7 +30,7 @@ __all__ = [
 
 _MARKER = "vla-bench.json"
 _UNFINISHED = (".partial-", ".old-")
-_KIND_MODULES: Mapping[str, str] = {"mujoco": "mujoco"}
+_KIND_MODULES: Mapping[str, str] = {"mujoco": "mujoco", "bullet": "pybullet"}
 """Kind of renderer → the module that its probe needs."""
 
 
@@ -105,7 +105,9 @@ def installation_status(family: SuiteFamily) -> InstallStatus:
 def _problem_here(installation: Installation) -> str:
     """Why this interpreter cannot run a family; empty where it can."""
     if missing := [name for name in installation.imports if find_spec(name) is None]:
-        return f"is not installed here (no module {missing[0]})"
+        here, pythons = f"{sys.version_info.major}.{sys.version_info.minor}", installation.pythons
+        only = f"; it has no wheel for Python {here}" if pythons and here not in pythons else ""
+        return f"is not installed here (no module {missing[0]}{only})"
     for name, wanted in installation.versions.items():
         try:
             found = version(name)

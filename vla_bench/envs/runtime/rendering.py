@@ -106,7 +106,7 @@ def choose_renderer(kind: str, wanted: str = "") -> Renderer:
         NoRenderer: none works; the message is one line with what to type.
         UsageError: no back end has the wanted name.
     """
-    python = interpreter_with(_PACKAGE[kind])
+    python = interpreter_with(kind)
     wanted = _wanted_name(kind, wanted)
     key = _key(kind, wanted, python)
     renderer = _chosen.get(key) or _recall(key)
@@ -119,7 +119,7 @@ def choose_renderer(kind: str, wanted: str = "") -> Renderer:
 
 def probe_renderers(kind: str) -> list[RendererReport]:
     """Try every back end, nothing remembered; for `vla-bench doctor`. Takes a few seconds."""
-    python = interpreter_with(_PACKAGE[kind])
+    python = interpreter_with(kind)
     return [_probe(candidate, kind, python) for candidate in _candidates(kind)]
 
 
