@@ -12,6 +12,7 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco", reason="no simulator: pip install 'vla-bench[metaworld]'")
 
+from tests.docs.pages import blocks  # noqa: E402
 from tests.envs.perturb_scene import SCENE, build, differences, everything  # noqa: E402
 from vla_bench.envs.perturb import LEVELS, Dimension, Perturbation, Scene, generator, strengths  # noqa: E402
 from vla_bench.envs.perturb.baseline import Baseline, texture_pixels  # noqa: E402
@@ -227,3 +228,9 @@ def test_the_sides_of_a_cube_are_alike_and_a_sky_has_one_colour():
 def test_a_scene_that_names_what_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no texture 'marble'"):
         Baseline(build()[0], ["marble"])
+
+
+def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture[str]):
+    (example,) = [block for block in blocks("perturbations.md") if block.order == "run-with: perturb"]
+    exec(compile(example.text, "perturbations.md", "exec"), {})
+    assert [line.partition(" ")[0] for line in capsys.readouterr().out.splitlines()] == ["camera", "light", "layout"]
