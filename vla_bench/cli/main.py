@@ -59,6 +59,11 @@ COMMANDS: tuple[CommandEntry, ...] = (
         "Compare runs: differences with intervals and Holm-adjusted p-values, and which episodes flipped.",
     ),
     CommandEntry(
+        "gate",
+        UNDERSTAND,
+        "Answer whether a policy may land: is it shown to be no worse than the margin allows?",
+    ),
+    CommandEntry(
         "verify",
         UNDERSTAND,
         "Replay a run's recorded actions without its policy, and compare states and outcomes with the stored ones.",
@@ -74,7 +79,17 @@ COMMANDS: tuple[CommandEntry, ...] = (
         UNDERSTAND,
         "Film episodes of a run: pictures are made by replay, at any size, with no GPU, and written as H.264.",
     ),
+    CommandEntry(
+        "export",
+        PUBLISH,
+        "Write the episodes of runs as CSV, JSON Lines or Parquet, or replay a run into a LeRobot-style dataset.",
+    ),
     CommandEntry("import", PUBLISH, "Import result files of vla-eval or lerobot-eval as self-reported runs."),
+    CommandEntry(
+        "report",
+        PUBLISH,
+        "Write a report: tables, intervals, plots, failures in pictures, protocol, provenance, efficiency.",
+    ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
 )
 
