@@ -112,7 +112,7 @@ def test_the_end_says_how_it_ended_and_stands(
 def test_the_subtask_is_drawn_in_and_changes(reel: Reel) -> None:
     (recording,) = named(reel.recordings, ["reach_in_order:0"])
     found = film_strips(
-        SUITE, reel, [recording], style=FilmStyle(height=64), choose=lambda begin, end: range(begin + 1, end + 1)
+        SUITE, reel, [recording], style=FilmStyle(height=64), choose=lambda recording, begin, end: range(begin + 1, end + 1)
     )
     ((strip, _),) = found
     assert strip is not None
@@ -127,7 +127,7 @@ def test_the_subtask_is_drawn_in_and_changes(reel: Reel) -> None:
 @pytest.mark.parametrize(("height", "size"), [(64, (64, 64)), (250, (250, 250))])
 def test_pictures_have_the_size_that_is_asked_for(reel: Reel, height: int, size: tuple[int, int]) -> None:
     style = FilmStyle(height=height, cameras=("wrist", "front"))
-    ((strip, _),) = film_strips(SUITE, reel, reel.recordings[:1], style=style, choose=lambda begin, end: ())
+    ((strip, _),) = film_strips(SUITE, reel, reel.recordings[:1], style=style, choose=lambda recording, begin, end: ())
     assert strip is not None
     assert [image.size for image in strip.frames[0].images()] == [size, size]
     assert [frame.step for frame in strip.frames] == [0, reel.recordings[0].attempt.n_steps]
@@ -260,7 +260,7 @@ def test_grids_have_the_shape_of_a_screen_and_few_holes(n: int, columns: int) ->
 
 
 def test_a_strip_shows_its_last_picture_after_the_end(reel: Reel) -> None:
-    found = film_strips(SUITE, reel, reel.recordings[:1], style=FilmStyle(height=32), choose=lambda begin, end: ())
+    found = film_strips(SUITE, reel, reel.recordings[:1], style=FilmStyle(height=32), choose=lambda recording, begin, end: ())
     ((strip, _),) = found
     assert isinstance(strip, Strip)
     assert strip.at(10**6) is strip.frames[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FilmModel", "FindingModel", "ReplayModel", "VerifyModel", "VideoModel"]
+__all__ = ["FileModel", "FilmModel", "FindingModel", "ReplayModel", "ReportModel", "VerifyModel", "VideoModel"]
 
 
 class _Model(BaseModel):
@@ -73,3 +73,18 @@ class VideoModel(_Model):
     """`vla-bench video --json`."""
 
     films: list[FilmModel]
+
+
+class FileModel(_Model):
+    """A file that was written."""
+
+    path: str
+    n_bytes: int
+
+
+class ReportModel(_Model):
+    """`vla-bench report --json`. `n_pictured` is the number of failures that are shown in pictures."""
+
+    runs: list[str]
+    files: list[FileModel]
+    n_pictured: int

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
-from vla_bench.cli.replay_schemas import VerifyModel, VideoModel
+from vla_bench.cli.replay_schemas import ReportModel, VerifyModel, VideoModel
 
 __all__ = [
     "AssetsListModel", "AssetsModel",
@@ -346,10 +346,12 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "show": RunModel,
         "doctor": DoctorModel,
         "env list": EnvListModel,
+        "assets list": AssetsListModel,
         "group define": GroupShowModel,
         "group show": GroupShowModel,
         "group list": GroupListModel,
         "verify": VerifyModel,
         "video": VideoModel,
+        "report": ReportModel,
     }
     return {command: model.model_json_schema() for command, model in models.items()}

@@ -14,7 +14,7 @@ from vla_bench.envs.base import EnvOptions
 from vla_bench.harness.film.encode import check_encoder, write_film
 from vla_bench.harness.film.panel import Panel
 from vla_bench.harness.film.sheet import frames_of
-from vla_bench.harness.film.strip import Collector, Strip, every_step
+from vla_bench.harness.film.strip import Choose, Collector, Strip, every_step
 from vla_bench.harness.replay.judge import ReplayResult
 from vla_bench.harness.replay.recording import Recording
 from vla_bench.harness.replay.verify import check_is_replayable
@@ -140,7 +140,7 @@ def film_strips(
     recordings: Sequence[Recording],
     *,
     style: FilmStyle,
-    choose: Callable[[int, int], Sequence[int]],
+    choose: Choose,
     workers: int | None = None,
 ) -> Iterator[tuple[Strip | None, ReplayResult]]:
     """Replay recordings with pictures; a strip is None where nothing could be replayed.
@@ -150,7 +150,7 @@ def film_strips(
         reel: the run.
         recordings: of it.
         style: size and cameras.
-        choose: which steps are pictured; see `Collector`.
+        choose: which steps are pictured; the first and the last one always are.
         workers: see `make_films`.
     """
     sized = _with_size(suite, style)

@@ -16,12 +16,14 @@ from vla_bench.harness.replay.recording import Recording
 from vla_bench.harness.replay.worker import Audience
 from vla_bench.spec.suite import Task
 
-__all__ = ["Collector", "Frame", "Strip", "every_step"]
+__all__ = ["Choose", "Collector", "Frame", "Strip", "every_step"]
 
 QUALITY = 95
 """Of the JPEGs that pictures wait as: a strip of 250 frames of 480 pixels takes 12 MB instead of 170."""
 
 Pictures = Mapping[str, NDArray[np.uint8]]
+Choose = Callable[[Recording, int, int], Sequence[int]]
+"""Recording, first and last step of a chunk → the steps after the first, up to the last, whose pictures are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ class Strip:
         return next((frame for frame in reversed(self.frames) if frame.step <= step), self.frames[0])
 
 
-def every_step(every: int) -> Callable[[int, int], Sequence[int]]:
-    """Frames at every so many steps: what `Collector` is given to choose by."""
-    return lambda begin, end: range(begin + every - begin % every, end + 1, every)
+def every_step(every: int) -> Choose:
+    """Choose every so many steps, counted from the episode's start."""
+    return lambda recording, begin, end: range(begin + every - begin % every, end + 1, every)
 
 
 class Collector(Audience):
@@ -80,7 +82,7 @@ class Collector(Audience):
         self,
         strip: Strip,
         cameras: Sequence[str],
-        choose: Callable[[int, int], Sequence[int]],
+        choose: Choose,
         take: Callable[[Strip], None],
     ) -> None:
         """Begin with nothing.
@@ -88,7 +90,7 @@ class Collector(Audience):
         Args:
             strip: to fill.
             cameras: names, in the order in which they are shown.
-            choose: first step and last step of a chunk → the steps after the first, up to the last, that are wanted.
+            choose: which steps are pictured; the first and the last one always are.
             take: gets the strip once the replay has ended.
         """
         self._strip, self._cameras, self._choose, self._take = strip, cameras, choose, take
@@ -96,8 +98,9 @@ class Collector(Audience):
 
     def wanted(self, begin: int, end: int) -> Sequence[int]:
         """See `Watcher`; the last state of the recording is always wanted."""
-        last = self._strip.recording.attempt.n_steps
-        return sorted({*self._choose(begin, end), *([last] if begin < last <= end else [])})
+        recording = self._strip.recording
+        last = recording.attempt.n_steps
+        return sorted({*self._choose(recording, begin, end), *([last] if begin < last <= end else [])})
 
     def see(self, state: EnvState) -> None:
         """Keep what is new; a picture between two ends of chunks belongs to the stage that was under way."""
