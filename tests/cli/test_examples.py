@@ -73,7 +73,7 @@ def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.Fixt
         request.getfixturevalue("lamp_runs")
         if line.startswith(("group show", "group remove")):
             quick("group", "lamp-seeds", "lamp-s0", "lamp-s1", "lamp-s2")
-    if line.startswith(("show", "merge", "verify", "table", "video")):
+    if line.startswith(("show", "merge", "verify", "table", "video", "export")):
         request.getfixturevalue("finished_run")
         for number in (1, 2):
             shutil.copy(home / "results.db", home / f"shard-{number}.db")
