@@ -146,7 +146,7 @@ BROKEN = [
             "state has shapes",
             "state 'hand' is float64",
             "camera 'front' gives int16 [32, 64, 3]",
-            "two trials of one task begin with the same digest",
+            "two episodes begin with the same digest",
         ],
         id="observations",
     ),

@@ -375,11 +375,15 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Gymnasium's reset. `options={"episode": …}` decides; without, the task's trial number `seed` (0 for None)."""
+        """Gymnasium's reset. `options={"episode": …}` decides; without, the task's trial number `seed` (0 for None).
+
+        Where a task lists its initial states, trials beyond the last begin anew with the first.
+        """
         super().reset(seed=seed)
         episode = (options or {}).get("episode")
         if episode is None:
-            trial = seed or 0
+            n_listed = len(self.task.initial_states)
+            trial = (seed or 0) % n_listed if n_listed else seed or 0
             episode = make_plan(self.suite, tasks=[self.task.id], n_trials=trial + 1).episodes[trial]
         state = self.start(episode)
         return self._gym_observation(state.state, state.images), {"episode": episode.id, **state.facts}
