@@ -12,6 +12,11 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from hypothesis import settings
+
+# Without a clock: how long an example takes says nothing on a busy machine.
+settings.register_profile("no_clock", deadline=None)
+settings.load_profile("no_clock")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -72,7 +72,7 @@ def tell_error(message: str) -> None:
 def _tell_and_code(error: BaseException, is_debug: bool) -> int:
     if isinstance(error, BrokenPipeError):
         # Whoever read the answer has seen enough of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return ExitCode.OK
     if is_debug:
         traceback.print_exception(error)
@@ -85,7 +85,16 @@ def _tell_and_code(error: BaseException, is_debug: bool) -> int:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     hint = "" if is_debug else " Add --debug to see the traceback."
     tell_error(f"a fault of vla-bench: {what}.{hint}")
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What cannot be written would be tried again when Python ends, whose exit code would then replace ours.
+        _drop_output()
     return ExitCode.INTERNAL
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_usage(error: Any) -> int:

@@ -20,6 +20,7 @@ _WATCH_PERIOD_S: Final = 0.25
 _TAIL_BYTES: Final = 4096
 _READ_BYTES: Final = 1 << 16
 _MAX_READS_AFTER: Final = 64
+_JOIN_S: Final = 10.0
 
 
 class WorkerProcess:
@@ -82,8 +83,8 @@ class WorkerProcess:
                 self._process.wait()
         self._over.set()
         if threading.current_thread() is not self._watcher:
-            # It reads what is left in the pipe; something outside the group that holds it open is not waited for.
-            self._watcher.join(timeout=2 * _WATCH_PERIOD_S)
+            # It reads what is left in the pipe and ends by itself; only a machine without a free moment needs longer.
+            self._watcher.join(timeout=_JOIN_S)
 
     def _kill_group(self) -> None:
         # Until the child is waited for, its number cannot be anybody else's, so this hits no stranger.
