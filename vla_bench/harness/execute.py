@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from vla_bench.envs.registry import WorkerLimits
-from vla_bench.harness.attempt import EpisodeWorker, WorkerSetup
 from vla_bench.harness.config import RunConfig
 from vla_bench.harness.events import Listener, RunStarted
 from vla_bench.harness.executors.base import Job
-from vla_bench.harness.interrupts import undisturbed
+from vla_bench.harness.open_runner import open_runner
 from vla_bench.harness.prepare import Prepared, prepare
-from vla_bench.harness.runner import Runner, RunRules
-from vla_bench.harness.writer import ResultWriter
 from vla_bench.results.runs import RunSummary
 from vla_bench.results.store import Store
 from vla_bench.spec.episode import Episode
@@ -84,7 +79,7 @@ def _execute(config: RunConfig, prepared: Prepared, listener: Listener) -> RunSu
         notices=tuple(store.notices),
     )
     listener.run_started(started)
-    stopped = _run_jobs(config, prepared, store, started, jobs, listener) if jobs else None
+    stopped = _run_jobs(config, prepared, started, jobs, listener) if jobs else None
     if stopped is not None:
         listener.run_stopped(stopped)
     summary = store.summary(record.name)
@@ -102,40 +97,10 @@ def _job(store: Store, run_name: str, episode: Episode, outcome: Outcome) -> Job
 def _run_jobs(
     config: RunConfig,
     prepared: Prepared,
-    store: Store,
     started: RunStarted,
     jobs: Sequence[Job],
     listener: Listener,
 ) -> VlaBenchError | None:
     """Run all jobs; returns why the run stopped before their end, None where it did not."""
-    setup = WorkerSetup(
-        suite=prepared.spec.suite,
-        binding=prepared.binding,
-        settings=prepared.spec.settings,
-        options=prepared.options,
-        limits=replace(
-            WorkerLimits(),
-            start_s=config.env_start_s,
-            call_s=config.env_call_s,
-            memory_growth_bytes=config.env_growth_bytes,
-        ),
-        isolation=prepared.executor.isolation,
-        open_session=prepared.line.open_session,
-    )
-    rules = RunRules(
-        max_attempts=config.max_attempts,
-        server_wait_s=config.server_wait_s,
-        max_restarts=config.max_restarts,
-        repeated_policy_errors=prepared.spec.settings.repeated_policy_errors,
-    )
-    writer = ResultWriter(store, started.name)
-    executor = prepared.executor(lambda: EpisodeWorker(setup), started.n_workers)
-    runner = Runner(executor=executor, line=prepared.line, writer=writer, rules=rules, listener=listener)
-    try:
+    with open_runner(config, prepared, started.name, started.n_workers, listener) as runner:
         return runner.run(jobs)
-    finally:
-        with undisturbed():
-            # The policy first: a worker that waits for its answer would be waited for.
-            prepared.line.close()
-            executor.close()
-            writer.close()
