@@ -58,6 +58,9 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
         "show",
         "suites",
         "verify",
+        "video",
+        "report",
+        "diff",
     }
     assert set(exported) == commands
     for name in schemas.__all__:

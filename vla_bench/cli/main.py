@@ -63,6 +63,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
         UNDERSTAND,
         "Answer whether a policy may land: is it shown to be no worse than the margin allows?",
     ),
+    CommandEntry("diff", UNDERSTAND, "Say what differs between two runs, and what that does to the score."),
     CommandEntry(
         "verify",
         UNDERSTAND,

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FileModel", "FilmModel", "FindingModel", "ReplayModel", "ReportModel", "VerifyModel", "VideoModel"]
+__all__ = [
+    "DiffModel",
+    "FileModel",
+    "FilmModel",
+    "FindingModel",
+    "ReplayModel",
+    "ReportModel",
+    "TraitModel",
+    "VerifyModel",
+    "VideoModel",
+]
 
 
 class _Model(BaseModel):
@@ -88,3 +100,41 @@ class ReportModel(_Model):
     runs: list[str]
     files: list[FileModel]
     n_pictured: int
+
+
+class TraitModel(_Model):
+    """One difference of two runs. `effect` is `score` (decides it), `may` (move single episodes) or `none`."""
+
+    about: str
+    effect: str
+    path: str
+    first: Any
+    second: Any
+    words: str
+
+
+class OutcomeDiffModel(_Model):
+    """The episodes that both runs judged: with equal initial states, equal to the bit, and judged otherwise."""
+
+    n_shared: int
+    n_same_start: int
+    n_same_end: int
+    n_gained: int
+    n_lost: int
+    n_flipped: int
+
+
+class DiffModel(_Model):
+    """`vla-bench diff --json`. `is_equal` is exit code 0; `obstacles` say why the runs cannot be paired.
+
+    `n_findings` counts contradictions within each run's rows, which `vla-bench verify` names.
+    """
+
+    first: str
+    second: str
+    is_equal: bool
+    is_comparable: bool
+    obstacles: list[str]
+    traits: list[TraitModel]
+    outcomes: OutcomeDiffModel
+    n_findings: tuple[int, int]

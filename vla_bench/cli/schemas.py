@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
-from vla_bench.cli.replay_schemas import ReportModel, VerifyModel, VideoModel
+from vla_bench.cli.replay_schemas import DiffModel, ReportModel, VerifyModel, VideoModel
 
 __all__ = [
     "AssetsListModel", "AssetsModel",
@@ -185,6 +185,40 @@ class LatencyModel(_Model):
     harness_share: float | None
 
 
+class StageRateModel(_Model):
+    """SR@k: the share of chains of at least `k` subtasks."""
+
+    k: int
+    n_success: int
+    n: int
+    rate: float
+    interval: IntervalModel
+
+
+class SubtaskModel(_Model):
+    """One subtask over all judged chains in which the policy came to it."""
+
+    subtask: str
+    n_attempted: int
+    n_success: int
+    rate: float | None
+    interval: IntervalModel | None
+
+
+class ChainsModel(_Model):
+    """How far chains of subtasks went. `mean_length` is null and `stages` empty unless every chain is judged."""
+
+    n_stages: int
+    n_chains: int
+    mean_length: float | None
+    error: float | None
+    interval: IntervalModel | None
+    is_rough: bool
+    stages: list[StageRateModel]
+    bounds: tuple[float, float] | None
+    subtasks: list[SubtaskModel]
+
+
 class RunModel(_Model):
     """`vla-bench run --json` and `vla-bench show --json`.
 
@@ -225,8 +259,11 @@ class RunModel(_Model):
     groups: dict[str, list[GroupResultModel]]
     group_means: dict[str, GroupMeanModel]
     totals: list[TotalModel]
+    chains: ChainsModel | None
     n_suite_tasks: int
     standin: str
+    checkpoint_scope: str
+    routes: list[str]
     latencies: LatencyModel
     n_clipped: int
     flags: dict[str, int]
@@ -353,5 +390,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "verify": VerifyModel,
         "video": VideoModel,
         "report": ReportModel,
+        "diff": DiffModel,
     }
     return {command: model.model_json_schema() for command, model in models.items()}
