@@ -66,9 +66,9 @@ def serve(
 
 def _build(spec: str, options: dict[str, object]) -> Policy:
     from vla_bench.policies.load import load_policy
-    from vla_bench.policies.resolve import resolve_policy
+    from vla_bench.policies.resolve import resolve_one
 
-    resolved = resolve_policy(spec, options)
+    resolved = resolve_one(spec, options)
     if not resolved.target:
         raise UsageError(f"{resolved.url} is a server already; give its URL to `vla-bench run --policy`")
     return load_policy(resolved.target, resolved.options)

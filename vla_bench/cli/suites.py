@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
+MOST_PROTOCOLS = 4
 MOST_SINGLE = 5
 """More suites of one task than this are listed on demand only."""
 Name = Annotated[str, typer.Argument(help="Show this suite with all its tasks.", show_default=False)]
@@ -93,7 +94,8 @@ def _print_all(models: list[SuiteModel], *, every: bool) -> None:
     for suite in models:
         if suite not in hidden:
             here = "[good]ready[/]" if suite.is_ready else "[lost]no[/]"
-            protocols = ", ".join(suite.protocols)
+            more = f" and {len(suite.protocols) - MOST_PROTOCOLS} more" if len(suite.protocols) > MOST_PROTOCOLS else ""
+            protocols = f"{', '.join(suite.protocols[:MOST_PROTOCOLS])}{more}"
             row = f"[name]{suite.name}[/]", str(suite.n_tasks), str(suite.n_episodes), protocols, here, suite.title
             table.add_row(*row)
     console = answer()

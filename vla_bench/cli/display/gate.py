@@ -36,19 +36,18 @@ def print_gate(report: GateReport, console: Console, on_inconclusive: OnInconclu
     grid = plain_table("question", "baseline>", "candidate>", "difference>", "bounds|", "above>", "p>", "n>", "answer|")
     for each in report.decisions:
         name = each.criterion.name if each.kind == "noninferior" else f"{each.criterion.name} floor"
+        p = each.p_fail_adjusted if each.verdict is Verdict.FAIL else each.p_pass
         grid.add_row(
             escape(name), base_text(each), value_text(each), change_text(each), bounds_text(each), bar_text(each),
-            p_text(each.p_fail_adjusted if each.verdict is Verdict.FAIL else each.p_pass), f"{each.n:,}", f"[{COLOURS[each.verdict]}]{each.verdict}[/]",
+            p_text(p), f"{each.n:,}", f"[{COLOURS[each.verdict]}]{each.verdict}[/]",
         )  # fmt: skip
     console.print(grid)
     console.print(f"[dim]one-sided bounds and tests at {100 * report.alpha:g} %: {_tests(report)}[/]", soft_wrap=True)
     for each in report.decisions:
         if each.pairs is not None and not each.criterion.task:
-            console.print(
-                f"[dim]{escape(each.criterion.name)}: {each.pairs.new_only} gained, {each.pairs.base_only} lost; an "
-                f"equal policy would pass {percent(each.power)} of the time[/]",
-                soft_wrap=True,
-            )
+            power = "" if each.power is None else f"; an equal policy would pass {percent(each.power)} of the time"
+            flipped = f"{each.pairs.new_only} gained, {each.pairs.base_only} lost"
+            console.print(f"[dim]{escape(each.criterion.name)}: {flipped}{power}[/]", soft_wrap=True)
     weak = {each.criterion.name for each in report.weak}
     for line in advice(report):
         is_loud = line.split(":")[0] in weak and "equal policy" in line

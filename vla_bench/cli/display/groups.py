@@ -103,7 +103,7 @@ def _verdict(spread: Spread, noise_ceiling: float) -> str:
 
 def _spread(spread: Spread) -> str:
     if spread.low is None or spread.high is None:
-        return "SD 0: all scores are equal, which bounds nothing;"
+        return "SD 0 (all scores are equal, which bounds nothing)"
     return f"SD {_points(spread.sd)} points [{_points(spread.low)}, {_points(spread.high)}] 95 %"
 
 

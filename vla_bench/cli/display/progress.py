@@ -105,7 +105,8 @@ class Progress(Listener):
             self.tally.waiting = "starting a new policy server"
         else:
             self.tally.waiting = f"waiting up to {duration(wait.wait_s)} for the policy server"
-        self.say(f"[lost]the policy server is gone[/]: {self.tally.waiting}")
+        route = f" of route {escape(wait.route)}" if wait.route else ""
+        self.say(f"[lost]the policy server{route} is gone[/]: {self.tally.waiting}")
         self.refresh()
 
     def server_back(self) -> None:

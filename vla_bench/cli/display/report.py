@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from vla_bench.cli.display.chains import chain_facts, length_bounds, subtask_table
 from vla_bench.cli.display.tables import facts, plain_table
 from vla_bench.cli.display.words import bar, counts, interval, number, percent, plural
+from vla_bench.spec.messages import CheckpointScope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,9 @@ def print_score(summary: RunSummary, console: Console) -> None:
     if summary.rate is None:
         _print_bounds(summary, console)
         return
+    if summary.chains is not None:
+        console.print(chain_facts(summary.chains))
+        return
     rows = {"success rate": percent(summary.rate)}
     rows["  on these tasks"] = f"{interval(summary.these_tasks)}  95 %, {_method(summary.these_tasks)}"
     if (like := summary.tasks_like_these) is not None:
@@ -79,7 +84,11 @@ def _totals(summary: RunSummary) -> dict[str, str]:
 
 
 def print_tasks(summary: RunSummary, console: Console) -> None:
-    """Print the table of tasks, where it can be read."""
+    """Print the table of tasks, where it can be read; of chains, that of their subtasks."""
+    if summary.chains is not None and len(summary.chains.subtasks) < len(summary.per_task):
+        console.print("")
+        console.print(subtask_table(summary.chains))
+        return
     if len(summary.per_task) > MOST_TASKS:
         command = f"vla-bench show {summary.name} --json"
         console.print(f"\n[dim]{len(summary.per_task):,} tasks, one by one: {escape(command)}[/]", soft_wrap=True)
@@ -101,6 +110,7 @@ def _print_bounds(summary: RunSummary, console: Console) -> None:
     rows = {
         "coverage": percent(summary.coverage),
         "bounds": f"{interval(summary.bounds)}: all that are missing fail … all succeed",
+        "average length": length_bounds(summary.chains) if summary.chains else "",
     }
     console.print("  [lost]incomplete: no score[/]")
     console.print(facts(rows))
@@ -144,6 +154,7 @@ def _details(summary: RunSummary) -> dict[str, str]:
     )
     where = ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share is not None)
     return {
+        "checkpoints": _checkpoints(summary),
         "answers": policy_times if times.n_queries else "",
         "simulator step": number(times.env_mean_ms, 2, "ms") if times.env_mean_ms is not None else "",
         "wall time": f"{number(times.wall_s, 1, 's')} over all attempts: {where}" if where else "",
@@ -156,6 +167,13 @@ def _details(summary: RunSummary) -> dict[str, str]:
         "started": summary.started_at,
         "finished": summary.finished_at or "not yet",
     }
+
+
+def _checkpoints(summary: RunSummary) -> str:
+    """One for all is what everybody expects; anything else is said."""
+    if summary.checkpoint_scope is CheckpointScope.ONE:
+        return ""
+    return ": ".join(part for part in (summary.checkpoint_scope.value, ", ".join(summary.routes)) if part)
 
 
 def _machine(machine: Fingerprint, n_attempts: int) -> str:

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from vla_bench.results.stats.noninferiority import Verdict
 
 __all__ = [
-    "SequentialAnswer", "anytime_p", "log_e_discordant", "log_e_inferior", "log_e_noninferior", "log_e_one_sided",
-    "permuted_plan", "sequential_verdict",
+    "SequentialAnswer", "anytime_bounds", "anytime_p", "log_e_discordant", "log_e_inferior", "log_e_noninferior",
+    "log_e_one_sided", "permuted_plan", "sequential_verdict",
 ]  # fmt: skip
 
 N_BETS = 20
@@ -77,6 +77,32 @@ def log_e_noninferior(differences: ArrayLike, margin: float, plan_size: int | No
 def log_e_inferior(differences: ArrayLike, margin: float, plan_size: int | None = None) -> NDArray[np.float64]:
     """The mirror: e-values after each pair against "worse by the margin at most", the evidence for a fail."""
     return log_e_noninferior(-np.asarray(differences, float), -margin, plan_size)
+
+
+def anytime_bounds(differences: ArrayLike, alpha: float = 0.05) -> tuple[float, float]:
+    """One-sided bounds of the mean difference that hold whenever one stops, each at level `1 - alpha`.
+
+    The margins at which the two processes just reach `1 / alpha`. (-1, 1) where nothing is excluded yet.
+
+    Reference: Waudby-Smith and Ramdas 2024, confidence sequences by inverting the test.
+    """
+    d = np.asarray(differences, float)
+    return _anytime_low(d, alpha), -_anytime_low(-d, alpha)
+
+
+def _anytime_low(d: NDArray[np.float64], alpha: float) -> float:
+    def is_excluded(low: float) -> bool:
+        path = log_e_noninferior(d, -low)
+        return bool(len(path) and path.max() >= -np.log(alpha))
+
+    # The larger the margin, the sooner it is excluded that the loss reaches it.
+    below, above = -1 + 1e-9, 1.0
+    if not is_excluded(below):
+        return -1.0
+    for _ in range(40):
+        middle = (below + above) / 2
+        below, above = (middle, above) if is_excluded(middle) else (below, middle)
+    return float(below)
 
 
 def anytime_p(log_e: ArrayLike) -> float:
