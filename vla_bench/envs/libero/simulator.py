@@ -30,6 +30,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_bench.envs.libero.draws import DrawsOfResets
 from vla_bench.envs.libero.package import LIBERO, simulator_package
 from vla_bench.envs.libero.physics import N_PHYSICS_STEPS, Arm, PlainPasses, ReusingPasses
 from vla_bench.envs.libero.randomness import global_stream, state_of_seed
@@ -38,7 +39,7 @@ from vla_bench.envs.libero.speedups import Speedups
 
 __all__ = ["Scene", "Simulator", "Start"]
 
-_BIG_BYTES = 4 << 20  # meshes and textures: nothing changes them
+_NEVER_CHANGED = ("bvh_", "hfield_", "mesh_", "names", "skin_", "tex_")
 _N_FORCED_BY_RESET = 1
 _N_FORCED_BY_INIT_STATE = 1
 
@@ -119,11 +120,13 @@ class Simulator:
         self._glowing = _visible_sites(env)
         self._compiled = _changeable_arrays(self.model)
         self._warnings: NDArray[np.int32] = self.data.warning.number  # a live view
-        self._streams: dict[tuple[int, int], Any] = {}
+        self._draws = DrawsOfResets(env, self._initialisers, self._does_not_fit)
+        self._speedups = speedups
         self._integration_state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))
         self._clock = SamplingClock(sampling_period_s=1.0 / 20, physics_period_s=self.model.opt.timestep)
         self.sample = Sample(self.model, self.data)
         self._scene_digest = b""
+        self.stream: Any = None
         self._passes = (ReusingPasses if speedups.stages else PlainPasses)(self.model, self.data)
         self._arm = Arm(self._robot, package, self._passes) if speedups.controller else None
 
@@ -139,6 +142,8 @@ class Simulator:
         self._restore(start)
         with global_stream(self._stream(start)):
             self._reset(start.n_builds)
+            # Where upstream's stream stands now: LIBERO-Plus goes on drawing from it.
+            self.stream = np.random.get_state()
         self._clock.begin(_N_FORCED_BY_RESET)
         if start.init_state is not None:
             self._set_init_state(start.init_state)
@@ -176,11 +181,15 @@ class Simulator:
 
     def _stream(self, start: Start) -> Any:
         """State of the generator before the last of the resets."""
+        index = start.n_resets - 1
+        if self._speedups.remembered_draws:
+            return self._draws.before(start.seed, index, n_builds=start.n_builds)
         state = state_of_seed(start.seed)
-        for index in range(start.n_resets - 1):
+        for n_builds in range(start.n_builds - index, start.n_builds):
             with global_stream(state):
-                self._reset(start.n_builds - start.n_resets + 1 + index)
+                self._reset(n_builds)
                 state = np.random.get_state()
+            self._restore(start)
         return state
 
     def _set_init_state(self, init_state: NDArray[np.float64]) -> None:
@@ -265,9 +274,9 @@ _NO_HORIZON = 1 << 30  # the limits are the protocols'
 
 def _changeable_arrays(model: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Every array of the model that is not a mesh or a texture, with a copy of its compiled content."""
-    names = [name for name in dir(model) if not name.startswith("_")]
+    names = [name for name in dir(model) if not name.startswith(("_", *_NEVER_CHANGED))]
     arrays = [value for name in names if isinstance(value := getattr(model, name), np.ndarray)]
-    return [(array, array.copy()) for array in arrays if array.nbytes < _BIG_BYTES and array.flags.writeable]
+    return [(array, array.copy()) for array in arrays if array.flags.writeable]
 
 
 def _visible_sites(env: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
