@@ -136,8 +136,9 @@ def load_summary(connection: Connection, run: RowMapping, *, finished_at: str | 
         episodes=identity.episodes(),
         origin=run["origin"] or {},
     )
+    is_staged = any(task.get("stages") for task in identity.suite["tasks"])
     try:
-        return summarise(facts, _cells(connection, run["id"]), _totals(connection, run["id"]))
+        return summarise(facts, _cells(connection, run["id"], with_stages=is_staged), _totals(connection, run["id"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupted(f"run {run['name']!r} is damaged: {type(error).__name__}: {error}") from error
 
@@ -149,9 +150,21 @@ def _content(connection: Connection, table: sa.Table, digest: str) -> dict[str, 
     return content
 
 
-def _cells(connection: Connection, run_id: int) -> Iterable[EpisodeCell]:
-    columns: Sequence[sa.Column[Any]] = [EPISODE.c[name] for name in EpisodeCell._fields]
-    return (EpisodeCell(*row) for row in connection.execute(sa.select(*columns).where(EPISODE.c.run_id == run_id)))
+def _cells(connection: Connection, run_id: int, *, with_stages: bool) -> Iterable[EpisodeCell]:
+    columns: Sequence[sa.Column[Any]] = [EPISODE.c[name] for name in EpisodeCell._fields if name in EPISODE.c]
+    of_run = EPISODE.c.run_id == run_id
+    if not with_stages:
+        return (EpisodeCell(*row) for row in connection.execute(sa.select(*columns).where(of_run)))
+    # An episode's own outcome is that of its last attempt, and judged ones are not tried again.
+    is_judging = ATTEMPT.c.outcome.in_([outcome.value for outcome in Outcome if outcome.is_judged])
+    stages = sa.and_(
+        ATTEMPT.c.run_id == EPISODE.c.run_id, ATTEMPT.c.episode_id == EPISODE.c.episode_id, is_judging
+    )  # fmt: skip
+    statement = sa.select(*columns, ATTEMPT.c.stages).select_from(EPISODE).outerjoin(ATTEMPT, stages).where(of_run)
+    return (
+        EpisodeCell(*row)._replace(n_stages_done=sum(bool(stage["success"]) for stage in done or ()))
+        for *row, done in connection.execute(statement)
+    )
 
 
 def _totals(connection: Connection, run_id: int) -> AttemptTotals:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypeVar
 
+from vla_bench.results.chains import ChainSummary, chains_from_dict
 from vla_bench.results.stats.rates import Interval
 from vla_bench.results.stats.suites import ClusterInterval
 from vla_bench.spec.canonical import to_plain
 from vla_bench.spec.episode import Plan
-from vla_bench.spec.messages import PolicyInfo, PolicyKind
+from vla_bench.spec.messages import CheckpointScope, PolicyInfo, PolicyKind
 from vla_bench.spec.outcomes import Outcome
 from vla_bench.spec.result import AttemptResult
 from vla_bench.spec.settings import EvalSettings
@@ -183,6 +184,8 @@ class RunSummary:
     Attributes:
         name, suite, protocol, command: of the run.
         policy, policy_version, policy_kind: an `oracle` reads privileged state and is never ranked.
+        checkpoint_scope: whether one set of weights answered everywhere, or one per suite.
+        routes: those that the policy was reached by, where it has several; the policy's digest covers each.
         plan_hash, eval_hash, policy_digest, suite_digest: runs are comparable pair by pair where `plan_hash` is equal.
         settings: the evaluation settings, plain JSON values.
         n_planned, n_judged, n_success: episodes.
@@ -196,6 +199,7 @@ class RunSummary:
         groups: tag → groups, for the tags that the suite reports by. Empty in a headline.
         group_means: tag → mean over its groups.
         totals: scores of the whole suite under their own names, for suites that have such.
+        chains: how far chains of subtasks went; None where the tasks are no such chains.
         n_suite_tasks: tasks of the suite; more than `per_task` has where the plan is a part of it.
         standin: why these numbers are no results, empty where they are; see `Suite`.
         latencies: over all attempts.
@@ -232,8 +236,11 @@ class RunSummary:
     groups: Mapping[str, tuple[GroupSummary, ...]] = field(default_factory=dict)
     group_means: Mapping[str, GroupMean] = field(default_factory=dict)
     totals: tuple[TotalSummary, ...] = ()
+    chains: ChainSummary | None = None
     n_suite_tasks: int = 0
     standin: str = ""
+    checkpoint_scope: CheckpointScope = CheckpointScope.ONE
+    routes: tuple[str, ...] = ()
     latencies: LatencySummary
     n_clipped: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
@@ -299,6 +306,8 @@ class RunSummary:
         clustered = data["tasks_like_these"]
         values |= {
             "policy_kind": PolicyKind(data["policy_kind"]),
+            "checkpoint_scope": CheckpointScope(data.get("checkpoint_scope", CheckpointScope.ONE)),
+            "routes": tuple(data.get("routes", ())),
             "these_tasks": _interval(data["these_tasks"]),
             "tasks_like_these": ClusterInterval(**clustered) if clustered else None,
             "bounds": _pair(data["bounds"]),
@@ -313,6 +322,7 @@ class RunSummary:
             "totals": tuple(
                 TotalSummary(**item | {"interval": _interval(item["interval"])}) for item in data.get("totals", ())
             ),
+            "chains": chains_from_dict(data.get("chains")),
             "latencies": LatencySummary(**data["latencies"]),
             "shards": tuple(data["shards"]),
         }

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from vla_bench.results.chains import summarise_chains
 from vla_bench.results.grouping import Grouping, Tally
 from vla_bench.results.runs import LatencySummary, RunSummary, TaskSummary
 from vla_bench.results.stats.bins import merge_bins, percentile
 from vla_bench.results.stats.rates import rate_bounds
 from vla_bench.results.stats.suites import mean_rate, tasks_like_these, these_tasks
-from vla_bench.spec.messages import PolicyKind
+from vla_bench.spec.messages import CheckpointScope, PolicyKind
 from vla_bench.spec.outcomes import Outcome
 
 __all__ = ["AttemptTotals", "EpisodeCell", "RunFacts", "headline", "summarise"]
@@ -21,7 +22,10 @@ _NOT_RUN = Outcome.NOT_RUN.value
 
 
 class EpisodeCell(NamedTuple):
-    """What a summary needs of an episode that was reached; the fields are columns of its row."""
+    """What a summary needs of an episode that was reached; the fields are columns of its row, but for the last.
+
+    `n_stages_done` is None where the suite's tasks have no stages.
+    """
 
     task: str
     trial: int
@@ -29,6 +33,7 @@ class EpisodeCell(NamedTuple):
     error_kind: str
     n_clipped: int
     flags: Sequence[str]
+    n_stages_done: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,8 @@ def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTota
     """Count what was judged and compute rates where nothing is missing."""
     tallies = _tallies(facts.episodes)
     n_planned = len(facts.episodes)
-    reached = _count(tallies, cells)
+    lengths: list[tuple[str, int]] = []
+    reached = _count(tallies, cells, lengths)
     lost = dict(reached.lost)
     if n_planned > reached.n_episodes:
         lost[_NOT_RUN] = lost.get(_NOT_RUN, 0) + n_planned - reached.n_episodes
@@ -101,6 +107,7 @@ def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTota
         groups={tag: grouping.groups(tag) for tag in grouping.tags},
         group_means={tag: grouping.mean(tag) for tag in grouping.tags},
         totals=grouping.totals(),
+        chains=summarise_chains(facts.suite, facts.episodes, lengths),
         n_suite_tasks=len(facts.suite["tasks"]),
         latencies=_latencies(totals),
         n_clipped=reached.n_clipped,
@@ -111,7 +118,8 @@ def summarise(facts: RunFacts, cells: Iterable[EpisodeCell], totals: AttemptTota
 
 def headline(summary: RunSummary) -> RunSummary:
     """The same result without its tasks and groups: what lists show."""
-    return replace(summary, per_task=(), groups={})
+    chains = summary.chains and replace(summary.chains, subtasks=())
+    return replace(summary, per_task=(), groups={}, chains=chains)
 
 
 def _who(facts: RunFacts) -> dict[str, Any]:
@@ -126,10 +134,19 @@ def _who(facts: RunFacts) -> dict[str, Any]:
         "policy": policy["name"],
         "policy_version": policy["version"],
         "policy_kind": PolicyKind(policy["kind"]),
+        "checkpoint_scope": CheckpointScope(policy.get("checkpoint_scope", CheckpointScope.ONE)),
+        "routes": _routes(policy),
         "shards": tuple(facts.shards),
         "started_at": facts.started_at,
         "finished_at": facts.finished_at,
     }
+
+
+def _routes(policy: Mapping[str, Any]) -> tuple[str, ...]:
+    if policy.get("checkpoint_scope") != CheckpointScope.PER_SUITE:
+        return ()
+    routes = policy["options"].get("routes", {})
+    return tuple(routes) if isinstance(routes, Mapping) else ()
 
 
 @dataclass(slots=True)
@@ -142,8 +159,8 @@ class _Reached:
     flags: Counter[str]
 
 
-def _count(tallies: Mapping[str, Tally], cells: Iterable[EpisodeCell]) -> _Reached:
-    """Enter judged episodes into the tallies of their tasks, and count the lost ones by kind."""
+def _count(tallies: Mapping[str, Tally], cells: Iterable[EpisodeCell], lengths: list[tuple[str, int]]) -> _Reached:
+    """Enter judged episodes into the tallies of their tasks and into `lengths`, and count the lost ones by kind."""
     reached = _Reached(0, 0, Counter(), Counter())
     for cell in cells:
         reached.n_episodes += 1
@@ -153,6 +170,8 @@ def _count(tallies: Mapping[str, Tally], cells: Iterable[EpisodeCell]) -> _Reach
         if outcome.is_judged:
             tallies[cell.task].judged[cell.trial] += 1
             tallies[cell.task].succeeded[cell.trial] += outcome is Outcome.SUCCESS
+            if cell.n_stages_done is not None:
+                lengths.append((cell.task, cell.n_stages_done))
         else:
             reached.lost[cell.error_kind or outcome.value] += 1
     return reached

@@ -190,7 +190,7 @@ def store_summary(connection: Connection, run_id: int, summary: RunSummary, fini
             n_success=summary.n_success,
             rate=summary.rate,
             headline=head,
-            details={name: whole[name] for name in ("per_task", "groups")},
+            details={name: whole[name] for name in ("per_task", "groups", "chains")},
         )
     )
     connection.execute(sa.update(RUN).where(RUN.c.id == run_id).values(finished_at=finished_at))
