@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["assets_folder", "cache_folder", "environments_folder"]
+__all__ = ["ASSETS_VARIABLE", "assets_folder", "cache_folder", "environments_folder"]
+
+ASSETS_VARIABLE = "VLA_BENCH_ASSETS"
 
 
 def environments_folder() -> Path:
@@ -14,7 +16,12 @@ def environments_folder() -> Path:
 
 
 def assets_folder() -> Path:
-    """`assets` in `VLA_BENCH_HOME`, or in the user's data folder of the platform; it need not exist."""
+    """`VLA_BENCH_ASSETS`, or `assets` in `VLA_BENCH_HOME` or in the user's data folder; it need not exist.
+
+    Workers are told by that variable: their interpreter may not know the platform's folders.
+    """
+    if chosen := os.environ.get(ASSETS_VARIABLE):
+        return Path(chosen).expanduser().absolute()
     return _home("data") / "assets"
 
 

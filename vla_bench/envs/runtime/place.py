@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteFamily
+from vla_bench.envs.runtime.home import ASSETS_VARIABLE, assets_folder
 from vla_bench.spec.errors import SuiteNotInstalled, UsageError
 from vla_bench.spec.suite import Suite
 
@@ -48,7 +49,7 @@ def place_of(family: SuiteFamily, options: EnvOptions) -> Place:
         NoRenderer: pictures are wanted and no render back end works.
     """
     interpreter, code = _interpreter(family)
-    environment = {**_DEFAULTS, **os.environ}
+    environment = {**_DEFAULTS, **os.environ, ASSETS_VARIABLE: str(assets_folder())}
     if interpreter != sys.executable:
         # They point at this interpreter's packages, which are not for the suite's own.
         for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):

@@ -1,8 +1,8 @@
 """The fifty picture noises of LIBERO-Plus, pixel for pixel upstream's, drawing from a generator that is handed in.
 
 Upstream takes motion blur from ImageMagick and the Gaussian from scikit-image; both are few lines of arithmetic, so
-that no system library is needed. What looks odd here (constants of other picture sizes, a swap that is none) is upstream's,
-and decides the pixels.
+that no system library is needed. What looks odd here (constants of other picture sizes, a swap that is none) is
+upstream's, and decides the pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_noise"]
+__all__ = ["add_noise", "draw_noise"]
 
 Image = NDArray[np.uint8]
 
@@ -39,29 +39,49 @@ _GLASS_SIZE = 224
 """Upstream displaces the pixels of a 224 picture, whatever the size of the picture."""
 
 
-def add_noise(image: Image, noise: int, generator: np.random.RandomState) -> Image:
+def draw_noise(noise: int, generator: np.random.RandomState) -> Any:
+    """Draw what one frame's noise needs, exactly as much as upstream draws for it.
+
+    Args:
+        noise: 1–50: motion blur, Gaussian blur, zoom blur, fog, glass blur, ten severities each.
+        generator: of upstream's kind; for upstream's own stream, in its state.
+
+    Returns:
+        For `add_noise`; None where nothing is random.
+    """
+    kind, severity = divmod(noise - 1, 10)
+    if kind == 0:
+        return generator.uniform(-45, 45)
+    if kind == 3:
+        return _plasma(_FOG[severity][1], generator)
+    if kind == 4:
+        _, reach, rounds = _GLASS[severity]
+        n_places = len(_displaced(reach)) ** 2
+        return [generator.randint(-reach, reach, size=(n_places, 2)) for _ in range(rounds)]
+    return None
+
+
+def add_noise(image: Image, noise: int, drawn: Any) -> Image:
     """Apply one noise.
 
     Args:
-        image: uint8 `[H, W, 3]`, as the simulator returns it (lowest row first); at most 256 pixels high and wide for
-            fog.
-        noise: 1–50: motion blur, Gaussian blur, zoom blur, fog, glass blur, ten severities each.
-        generator: what motion blur, fog and glass blur draw from: upstream's kind, and for upstream's stream its state.
+        image: uint8 `[H, W, 3]`, as the simulator returns it (lowest row first); 256 by 256 pixels, or less for fog.
+        noise: 1–50.
+        drawn: what `draw_noise` drew for it.
 
     Returns:
         A new picture of the same shape.
     """
-    severity = (noise - 1) % 10
-    kind = (noise - 1) // 10
+    kind, severity = divmod(noise - 1, 10)
     if kind == 0:
-        return _motion_blur(image, *_MOTION[severity], generator)
+        return _motion_blur(image, *_MOTION[severity], drawn)
     if kind == 1:
         return _as_picture(np.clip(_blurred(image / 255.0, severity + 1), 0, 1))
     if kind == 2:
         return _zoom_blur(image, *_ZOOM[severity])
     if kind == 3:
-        return _fog(image, *_FOG[severity], generator)
-    return _glass_blur(image, *_GLASS[severity], generator)
+        return _fog(image, _FOG[severity][0], drawn)
+    return _glass_blur(image, _GLASS[severity][0], _GLASS[severity][1], drawn)
 
 
 def _as_picture(values: NDArray[Any]) -> Image:
@@ -69,9 +89,9 @@ def _as_picture(values: NDArray[Any]) -> Image:
     return picture
 
 
-def _motion_blur(image: Image, radius: int, sigma: float, generator: np.random.RandomState) -> Image:
-    """ImageMagick 6's motion blur (16 bits per channel) in a direction drawn from ±45 degrees."""
-    angle = math.radians(generator.uniform(-45, 45))
+def _motion_blur(image: Image, radius: int, sigma: float, degrees: float) -> Image:
+    """ImageMagick 6's motion blur (16 bits per channel) in a direction of ±45 degrees."""
+    angle = math.radians(degrees)
     n = 2 * radius + 1
     weights = [math.exp(-(i * i) / (2.0 * sigma * sigma)) / (math.sqrt(2.0 * math.pi) * sigma) for i in range(n)]
     total = sum(weights)
@@ -117,11 +137,11 @@ def _zoomed(values: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     return large[trim : trim + height, trim : trim + height]
 
 
-def _fog(image: Image, thickness: float, decay: float, generator: np.random.RandomState) -> Image:
+def _fog(image: Image, thickness: float, plasma: NDArray[np.float64]) -> Image:
     values = image / 255.0
     brightest = values.max()
     height, width = image.shape[:2]
-    values = values + thickness * _plasma(decay, generator)[:height, :width, np.newaxis]
+    values = values + thickness * plasma[:height, :width, np.newaxis]
     return _as_picture(np.clip(values * brightest / (brightest + thickness), 0, 1))
 
 
@@ -154,15 +174,14 @@ def _plasma(decay: float, generator: np.random.RandomState) -> NDArray[np.float6
     return plasma / plasma.max()
 
 
-def _glass_blur(image: Image, sigma: float, reach: int, rounds: int, generator: np.random.RandomState) -> Image:
+def _glass_blur(image: Image, sigma: float, reach: int, drawn: list[NDArray[np.int64]]) -> Image:
     values = np.uint8(_blurred(image / 255.0, sigma) * 255)
     height, width = image.shape[:2]
     # Upstream means to swap two pixels, and copies one over the other: through views, the first assignment has already
     # overwritten what the second one reads. So it is enough to follow where each pixel comes from.
     sources = list(range(height * width))
     places = [h * width + w for h in _displaced(reach) for w in _displaced(reach)]
-    for _ in range(rounds):
-        shifts = generator.randint(-reach, reach, size=(len(places), 2))
+    for shifts in drawn:
         offsets = (shifts[:, 1] * width + shifts[:, 0]).tolist()
         for place, offset in zip(places, offsets, strict=True):
             sources[place] = sources[place + offset]

@@ -19,8 +19,8 @@ _DISTANCE_RAD: Final = 0.1
 def perturbed_joints(number: int) -> NDArray[np.float64]:
     """Joint positions float64 `[7]`, radians, of robot `number`, 1–500.
 
-    Upstream drew a direction for each from one stream (seed 42), went 0.1 rad along it for the first hundred, 0.2 for the
-    second, and so on, and froze the numbers with eight decimals.
+    Upstream drew a direction for each from one stream (seed 42), went 0.1 rad along it for the first hundred, 0.2 for
+    the second, and so on, and froze the numbers with eight decimals.
     """
     return _all_joints()[number - 1]
 

