@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vla_bench.cli.comparison_schemas import CompareModel, GateModel, GatePlanModel
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
 from vla_bench.cli.replay_schemas import DiffModel, ReportModel, VerifyModel, VideoModel
 
@@ -387,6 +388,9 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "group define": GroupShowModel,
         "group show": GroupShowModel,
         "group list": GroupListModel,
+        "compare": CompareModel,
+        "gate": GateModel,
+        "gate --plan": GatePlanModel,
         "verify": VerifyModel,
         "video": VideoModel,
         "report": ReportModel,

@@ -65,7 +65,6 @@ class GateReport:
         plain: dict[str, Any] = {"schema": SCHEMA, **to_plain(self), "n_to_settle": self.n_to_settle}
         for decision, stored in zip(self.decisions, plain["decisions"], strict=True):
             stored["name"] = decision.criterion.name
-            stored["is_weak"] = decision.is_weak
         return plain
 
 
