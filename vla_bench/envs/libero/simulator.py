@@ -97,7 +97,7 @@ class Simulator:
         package = simulator_package(scene.package)
         speedups = speedups or Speedups.chosen()
         with global_stream(state_of_seed(0)):
-            self._env: Any = package.problem(scene.bddl)(
+            self._env: Any = _with_compiled_arrays(package.problem(scene.bddl))(
                 str(scene.bddl),
                 robots=["Panda"],
                 controller_configs=package.robosuite.load_controller_config(default_controller="OSC_POSE"),
@@ -118,7 +118,7 @@ class Simulator:
         self._own_qpos = np.array(self._robot.init_qpos)
         self._initialisers = list(env.object_property_initializers)
         self._glowing = _visible_sites(env)
-        self._compiled = _changeable_arrays(self.model)
+        self._compiled = env.compiled_arrays
         self._warnings: NDArray[np.int32] = self.data.warning.number  # a live view
         self._draws = DrawsOfResets(env, self._initialisers, self._does_not_fit)
         self._speedups = speedups
@@ -270,6 +270,17 @@ class Simulator:
 
 
 _NO_HORIZON = 1 << 30  # the limits are the protocols'
+
+
+def _with_compiled_arrays(problem: Any) -> Any:
+    """A problem class that keeps the model's arrays as compiled: the construction itself moves fixtures right after."""
+
+    def initialize_sim(self: Any, xml_string: str | None = None) -> None:
+        problem._initialize_sim(self, xml_string)
+        self.compiled_arrays = _changeable_arrays(self.sim.model._model)
+
+    # Upstream compares the name of the class with that in the problem file.
+    return type(problem.__name__, (problem,), {"_initialize_sim": initialize_sim})
 
 
 def _changeable_arrays(model: Any) -> list[tuple[NDArray[Any], NDArray[Any]]]:
