@@ -18,6 +18,7 @@ from vla_bench.envs.libero.package import check_versions, simulator_package
 from vla_bench.envs.libero.pictures import Painter
 from vla_bench.envs.libero.rotations import axis_angle_of
 from vla_bench.envs.libero.simulator import Scene, Simulator, Start
+from vla_bench.envs.libero.speedups import Speedups
 from vla_bench.envs.libero.truth import read_truth
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import EnvUnstable
@@ -45,6 +46,7 @@ class LiberoEnv(SuiteEnv):
         self._scenes: OrderedDict[Scene, Simulator] = OrderedDict()
         self._painters: dict[Scene, Painter] = {}
         self._present: Simulator | None = None
+        self._speedups = Speedups.chosen()
         self._sources = {camera.name: camera.source for camera in suite.cameras}
 
     # What LIBERO-Plus overrides.
@@ -94,11 +96,13 @@ class LiberoEnv(SuiteEnv):
 
     def _take(self, scene: Scene) -> Simulator:
         """Make the simulator of `scene` the present one."""
+        if scene in self._scenes and not self._speedups.soft_reset:
+            self._drop(scene)
         simulator = self._scenes.pop(scene, None)
         if simulator is None:
             while len(self._scenes) >= _MAX_SCENES:
                 self._drop(next(iter(self._scenes)))
-            simulator = Simulator(scene)
+            simulator = Simulator(scene, self._speedups)
         self._scenes[scene] = simulator
         self._present = simulator
         return simulator

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from vla_bench.envs.libero.draws import DrawsOfResets
 from vla_bench.envs.libero.package import LIBERO, simulator_package
 from vla_bench.envs.libero.physics import N_PHYSICS_STEPS, Arm, PlainPasses, ReusingPasses
+from vla_bench.envs.libero.passes import PassesAtReset
 from vla_bench.envs.libero.randomness import global_stream, state_of_seed
 from vla_bench.envs.libero.sampling import Sample, SamplingClock
 from vla_bench.envs.libero.speedups import Speedups
@@ -113,7 +114,9 @@ class Simulator:
         env = self._env
         self.model, self.data = env.sim.model._model, env.sim.data._data
         env._observables = {}  # sampled by `Sample`, on the same clock
-        env.sim.reset = self._reset_data
+        self._passes_at_reset = PassesAtReset(self.model, self.data, remember=speedups.remembered_passes)
+        env.sim.reset = self._passes_at_reset.begin
+        env.sim.forward = self._passes_at_reset.forward
         self._robot = env.robots[0]
         self._own_qpos = np.array(self._robot.init_qpos)
         self._initialisers = list(env.object_property_initializers)
@@ -129,6 +132,7 @@ class Simulator:
         self.stream: Any = None
         self._passes = (ReusingPasses if speedups.stages else PlainPasses)(self.model, self.data)
         self._arm = Arm(self._robot, package, self._passes) if speedups.controller else None
+        self.begin(Start(seed=0))  # what later resets remember is part of the price of a new scene
 
     @property
     def env(self) -> Any:
@@ -160,12 +164,7 @@ class Simulator:
         robot = self._robot
         robot.gripper.current_action = np.zeros(robot.gripper.dof)
         robot.init_qpos = self._own_qpos if start.robot_qpos is None else np.array(start.robot_qpos)
-
-    def _reset_data(self) -> None:
-        """In place of robosuite's `sim.reset`: what a new scene and its new renderer would have done."""
-        mujoco.mj_resetData(self.model, self.data)
-        mujoco.mj_forward(self.model, self.data)
-        mujoco.mj_forward(self.model, self.data)
+        self._passes_at_reset.known_by = _key(robot.init_qpos, self.model) if start.edit else _key(robot.init_qpos)
 
     def _reset(self, n_builds: int) -> None:
         """One reset of upstream's `ControlEnv`, which repeats it when the objects do not fit."""
@@ -270,6 +269,14 @@ class Simulator:
 
 
 _NO_HORIZON = 1 << 30  # the limits are the protocols'
+
+
+def _key(robot_qpos: NDArray[np.float64], model: Any = None) -> bytes:
+    """What decides a new scene's first forward passes: the arm's pose, and the model where an episode changes it."""
+    digest = hashlib.blake2b(robot_qpos.tobytes(), digest_size=16)
+    for array, _ in _changeable_arrays(model) if model is not None else ():
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def _with_compiled_arrays(problem: Any) -> Any:

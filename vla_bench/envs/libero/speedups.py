@@ -20,6 +20,8 @@ class Speedups:
         soft_reset: an episode begins in the scene of the last one, repaired; else the scene is compiled anew.
         remembered_draws: the random draws of earlier trials are replayed once and remembered; else every reset before the
             present one is played in full.
+        remembered_passes: a new scene's first forward passes always give the solver the same start, which is remembered;
+            else they are made at every reset.
         stages: robosuite runs three forward passes for one physics step at one position and velocity; the second and
             third reuse what depends on these two alone, and no sensor is computed.
         controller: the torques come from the same arithmetic without robosuite's look-ups.
@@ -27,6 +29,7 @@ class Speedups:
 
     soft_reset: bool = True
     remembered_draws: bool = True
+    remembered_passes: bool = True
     stages: bool = True
     controller: bool = True
 
