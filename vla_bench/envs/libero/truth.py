@@ -23,6 +23,7 @@ def read_truth(simulator: Simulator) -> Mapping[str, NDArray[np.float64]]:
         Keys are words, so that nothing has to be known beforehand; every value is float64 `[n]`:
 
         - `eef`: gripper's grasping point, position 3 (metres) and quaternion 4 (w x y z);
+        - `base`: where the robot's foot stands, position 3: it differs between scenes, and the arm's reach is limited;
         - `gripper`: the two finger joints, metres; open is 0.04 and -0.04, closed 0 and 0;
         - `object/<name>`: a movable object's body, position 3 and quaternion 4 (w x y z);
         - `fixture/<name>`: the same of what stands fixed (cabinet, stove, rack);
@@ -36,6 +37,7 @@ def read_truth(simulator: Simulator) -> Mapping[str, NDArray[np.float64]]:
     robot = env.robots[0]
     truth: dict[str, NDArray[np.float64]] = {
         "eef": _site_pose(data, robot.eef_site_id),
+        "base": data.xpos[mujoco.mj_name2id(simulator.model, mujoco.mjtObj.mjOBJ_BODY, "robot0_base")].copy(),
         "gripper": data.qpos[robot._ref_gripper_joint_pos_indexes],
     }
     for kind, table in (("object", env.objects_dict), ("fixture", env.fixtures_dict)):
