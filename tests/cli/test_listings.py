@@ -58,6 +58,7 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
         "show",
         "suites",
         "verify",
+        "verify --against-calvin-env",
         "video",
         "report",
         "diff",

@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "AgainstModel",
     "DiffModel",
+    "DifferenceModel",
     "FileModel",
     "FilmModel",
     "FindingModel",
@@ -48,6 +50,35 @@ class ReplayModel(_Model):
     differs_from_step: int | None
     is_same_machine: bool | None
     n_steps: int
+
+
+class DifferenceModel(_Model):
+    """The first number in which two environments differ; `step` counts from the rollout's start."""
+
+    rollout: str
+    step: int
+    what: str
+    ours: float
+    theirs: float
+
+
+class AgainstModel(_Model):
+    """`vla-bench verify --against-calvin-env PATH --json`. Exit code 0 where `is_equal`, else 1.
+
+    `stand_ins` are packages of upstream's that are not installed and were made up; `difference` is null where all is
+    equal, bit for bit.
+    """
+
+    checkout: str
+    commit: str
+    versions: dict[str, str]
+    stand_ins: list[str]
+    rollouts: list[str]
+    n_steps: int
+    n_answers: int
+    n_pictures: int
+    difference: DifferenceModel | None
+    is_equal: bool
 
 
 class VerifyModel(_Model):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vla_bench.cli.comparison_schemas import CompareModel, GateModel, GatePlanModel
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
-from vla_bench.cli.replay_schemas import DiffModel, ReportModel, VerifyModel, VideoModel
+from vla_bench.cli.replay_schemas import AgainstModel, DiffModel, ReportModel, VerifyModel, VideoModel
 
 __all__ = [
     "AssetsListModel", "AssetsModel",
@@ -392,6 +392,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "gate": GateModel,
         "gate --plan": GatePlanModel,
         "verify": VerifyModel,
+        "verify --against-calvin-env": AgainstModel,
         "video": VideoModel,
         "report": ReportModel,
         "diff": DiffModel,

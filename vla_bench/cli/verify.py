@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,13 @@ def verify(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Simulators at a time; as many as cores.")
     ] = None,
+    against_calvin_env: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead: step this checkout of CALVIN's own environment beside ours, and name the first difference.",
+            show_default=False,
+        ),
+    ] = None,
     db: Db = "",
     traces: Traces = "",
     as_json: AsJson = False,
@@ -40,6 +48,13 @@ def verify(
     damaged or contradicts itself; 3: nothing differs, but episodes are missing. It proves that these actions give this
     outcome, not who chose them.
     """
+    if against_calvin_env is not None:
+        from vla_bench.cli.against import verify_against_calvin_env
+
+        if run or sample is not None or every:
+            raise UsageError("--against-calvin-env compares environments, not a run: leave the run's name out")
+        raise typer.Exit(0 if verify_against_calvin_env(against_calvin_env, as_json=as_json) else 1)
+
     from vla_bench.cli.display.console import answer, print_json
     from vla_bench.cli.display.replaying import ReplayProgress
     from vla_bench.cli.display.verification import print_verification
