@@ -207,7 +207,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             task: the task that a `reset` without an episode takes, the first where empty.
 
         Raises:
-            UsageError: a camera does not exist, or privileged state is not to be had.
+            UsageError: a camera or a control mode does not exist, or privileged state is not to be had.
         """
         self.suite = suite
         self.options = options
@@ -219,12 +219,15 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
             )
         if options.privileged and not suite.privileged:
             raise UsageError(f"suite {suite.name!r} gives no privileged state: oracle policies cannot run on it")
+        if options.control_mode and options.control_mode not in suite.control_modes:
+            modes = ", ".join(suite.control_modes) or "only its default one"
+            raise UsageError(f"suite {suite.name!r} has no control mode {options.control_mode!r}; it has {modes}")
         self.cameras = tuple(by_name[name] for name in options.cameras)
         self.episode: Episode | None = None
         self.n_steps = 0
         self.stage = 0
         self._is_over = True
-        action = suite.action
+        action = suite.action_of(options.control_mode)
         self.action_space = gymnasium.spaces.Box(action.low, action.high, (action.n_entries,), np.float32)
         state = {key: gymnasium.spaces.Box(-np.inf, np.inf, (n,), np.float32) for key, n in suite.state.items()}
         images = {c.name: gymnasium.spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.cameras}

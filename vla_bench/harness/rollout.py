@@ -75,7 +75,7 @@ class Rollout:
 
     def reset_policy(self, policy: PolicySession) -> None:
         """Tell the policy of the episode, or of the stage that begins."""
-        state, action = self._seen(), self._suite.action
+        state, action = self._seen(), self._binding.suite_action
         info = EpisodeInfo(
             episode=self.episode.id,
             attempt=self._attempt,

@@ -87,7 +87,8 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
     Raises:
         ConventionMismatch: with every mismatch in one message.
     """
-    problems = _action_problems(policy.action, suite.action) if policy.action else []
+    action = suite.action_of(settings.control_mode)
+    problems = _action_problems(policy.action, action) if policy.action else []
     cameras, camera_problems = _bind_cameras(policy, suite.cameras, settings)
     problems += camera_problems
     problems += _state_problems(policy, suite)
@@ -116,8 +117,8 @@ def bind(policy: PolicyInfo, suite: Suite, settings: EvalSettings) -> Binding:
         wants_depth=policy.wants_depth,
         wants_privileged=policy.kind is PolicyKind.ORACLE,
         chunk_length=policy.chunk_length,
-        policy_action=policy.action or suite.action,
-        suite_action=suite.action,
+        policy_action=policy.action or action,
+        suite_action=action,
     )
 
 

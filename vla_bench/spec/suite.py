@@ -145,7 +145,7 @@ class Suite:
         assets: set of assets that no package brings → digest of what is installed; empty where none is needed.
         standin: why results are no results (made-up assets); empty for a real suite. Such runs are never submitted.
         privileged: whether oracle policies can ask for simulator truth.
-        control_modes: controllers to choose from besides the default one.
+        control_modes: controllers to choose from besides the default one, each with what an action means to it.
         deterministic: whether equal episodes and actions give equal bits (replay is possible).
         provenance: versions, licences and sources of code, assets and instructions, for people.
     """
@@ -164,9 +164,13 @@ class Suite:
     assets: Mapping[str, str] = field(default_factory=dict)
     standin: str = ""
     privileged: bool = False
-    control_modes: tuple[str, ...] = ()
+    control_modes: Mapping[str, ActionConvention] = field(default_factory=dict)
     deterministic: bool = True
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def action_of(self, control_mode: str) -> ActionConvention:
+        """What an action means to a controller; to the default one where the name is empty or unknown."""
+        return self.control_modes.get(control_mode, self.action)
 
     def task(self, task_id: str) -> Task:
         """Return a task by its id (case, dashes and underscores do not matter).

