@@ -181,6 +181,7 @@ class _Simulator:
 
     def __init__(self, suite: Suite, options: EnvOptions) -> None:
         self.suite, self._options = suite, options
+        self.control_mode = options.control_mode
         self._env: EnvHandle | None = None
 
     def open(self) -> EnvHandle:
@@ -199,7 +200,7 @@ def _steps(store: Store, simulator: _Simulator, recording: Recording) -> Iterato
     trace = store.trace(recording.trace_digest) if recording.trace_digest else None
     if recording.ends_in_fault:
         raise _NotAsRecorded("it ended in a fault, not by the rule of its suite")
-    faults = list(faults_of(recording, trace, simulator.suite))
+    faults = list(faults_of(recording, trace, simulator.suite, simulator.control_mode))
     if trace is None or faults:
         raise _NotAsRecorded(faults[0] if faults else "it has no actions")
     env = simulator.open()

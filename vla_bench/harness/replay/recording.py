@@ -51,8 +51,15 @@ def digests_by_step(trace: Trace) -> dict[int, str]:
     return dict(zip(steps, trace.digests, strict=False))
 
 
-def faults_of(recording: Recording, trace: Trace | None, suite: Suite) -> Iterator[str]:
-    """Where a recording contradicts itself, one line each."""
+def faults_of(recording: Recording, trace: Trace | None, suite: Suite, control_mode: str = "") -> Iterator[str]:
+    """Where a recording contradicts itself, one line each.
+
+    Args:
+        recording: the attempt.
+        trace: as stored, None where there is none.
+        suite: of the episode.
+        control_mode: the controller that the attempt ran with.
+    """
     attempt = recording.attempt
     if recording.episode.task not in {task.id for task in suite.tasks}:
         yield f"the suite has no task {recording.episode.task!r}"
@@ -60,7 +67,7 @@ def faults_of(recording: Recording, trace: Trace | None, suite: Suite) -> Iterat
         if not recording.ends_in_fault or attempt.n_steps:
             yield "no trace is stored"
         return
-    yield from _shape_faults(trace, suite)
+    yield from _shape_faults(trace, suite, control_mode)
     n_queries = len(trace.query_steps)
     n_digests = (n_queries, n_queries + 1) if recording.ends_in_fault else (n_queries + 1,)
     if len(trace.digests) not in n_digests:
@@ -74,8 +81,8 @@ def faults_of(recording: Recording, trace: Trace | None, suite: Suite) -> Iterat
         yield f"the trace has {len(trace.actions)} actions, the attempt {attempt.n_steps} steps"
 
 
-def _shape_faults(trace: Trace, suite: Suite) -> Iterator[str]:
-    actions, steps, action = trace.actions, trace.query_steps, suite.action
+def _shape_faults(trace: Trace, suite: Suite, control_mode: str) -> Iterator[str]:
+    actions, steps, action = trace.actions, trace.query_steps, suite.action_of(control_mode)
     if actions.dtype != np.float32 or actions.ndim != 2 or actions.shape[1] != action.n_entries:
         yield f"the actions are {actions.dtype} {list(actions.shape)}, not float32 [T, {action.n_entries}]"
     elif not np.isfinite(actions).all():

@@ -169,7 +169,7 @@ class ReplayWorker:
     def _replay(self, recording: Recording) -> ReplayResult:
         setup = self._setup
         trace = setup.traces.read(recording.trace_digest) if recording.trace_digest else None
-        if faults := tuple(faults_of(recording, trace, setup.suite)):
+        if faults := tuple(faults_of(recording, trace, setup.suite, setup.options.control_mode)):
             return not_replayed(recording, Agreement.DIFFERS, faults)
         with closing(setup.audience(recording)) as audience:
             env = self._open_env()
