@@ -8,6 +8,7 @@ from vla_bench.harness.config import RunConfig
 from vla_bench.harness.events import Listener, RunStarted
 from vla_bench.harness.executors.base import Job
 from vla_bench.harness.open_runner import open_runner
+from vla_bench.harness.order import scene_by_scene
 from vla_bench.harness.prepare import Prepared, prepare
 from vla_bench.results.runs import RunSummary
 from vla_bench.results.store import Store
@@ -58,6 +59,7 @@ def _execute(config: RunConfig, prepared: Prepared, listener: Listener) -> RunSu
         for episode, outcome in zip(prepared.episodes, mine, strict=True)
         if not outcome.is_judged
     ]
+    jobs = scene_by_scene(prepared.spec.suite, jobs)
     if jobs:
         store.check_space(ROOM_BYTES + len(jobs) * ROOM_PER_EPISODE_BYTES)
     spec = prepared.spec

@@ -144,6 +144,8 @@ class Suite:
             suite has no task at all is shown with its note.
         assets: set of assets that no package brings → digest of what is installed; empty where none is needed.
         standin: why results are no results (made-up assets); empty for a real suite. Such runs are never submitted.
+        scene_tag: tag whose values name what a simulator builds slowly and then keeps (`base_task`), or `task` where every
+            task has its own; a run then goes scene by scene. Empty where changing tasks costs nothing.
         privileged: whether oracle policies can ask for simulator truth.
         control_modes: controllers to choose from besides the default one, each with what an action means to it.
         deterministic: whether equal episodes and actions give equal bits (replay is possible).
@@ -163,6 +165,7 @@ class Suite:
     group_notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     assets: Mapping[str, str] = field(default_factory=dict)
     standin: str = ""
+    scene_tag: str = ""
     privileged: bool = False
     control_modes: Mapping[str, ActionConvention] = field(default_factory=dict)
     deterministic: bool = True

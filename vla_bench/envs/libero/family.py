@@ -184,6 +184,7 @@ def _describe(name: str, protocol: str) -> Suite:
         state=dict(_STATE),
         action=_DELTA,
         group_by=("suite",) if len(parts) > 1 else (),
+        scene_tag="task",
         privileged=True,
         control_modes={"osc_abs": _ABSOLUTE},
         provenance={
