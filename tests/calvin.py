@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from vla_bench.envs.calvin import family
+from vla_bench.envs.runtime.assets.installing import install_copy
+from vla_bench.envs.runtime.home import assets_folder
+
 __all__ = ["golden", "golden_names", "link_assets", "unpacked"]
 
 
@@ -27,9 +31,9 @@ def unpacked(shared: Path) -> Path:
 
 
 def link_assets(home: Path, shared: Path) -> Path:
-    """Put the assets where a `VLA_BENCH_HOME` keeps them; return the folder of models."""
-    (home / "assets").mkdir(parents=True, exist_ok=True)
-    (home / "assets" / "calvin").symlink_to(unpacked(shared), target_is_directory=True)
+    """Install the assets into a `VLA_BENCH_HOME`, as a link; return the folder of models."""
+    assert assets_folder() == home / "assets"
+    install_copy(family.assets[0], unpacked(shared), progress=lambda doing, done, total: None)
     return unpacked(shared) / "data"
 
 

@@ -9,6 +9,7 @@ import typer
 
 from vla_bench.cli.display.console import story
 from vla_bench.cli.display.tables import facts
+from vla_bench.cli.display.words import data_size
 from vla_bench.cli.schemas import AssetsModel
 from vla_bench.envs.runtime.assets.declared import AssetSet
 from vla_bench.envs.runtime.assets.installed import installed_assets
@@ -16,6 +17,9 @@ from vla_bench.envs.runtime.home import assets_folder
 from vla_bench.spec.errors import UsageError
 
 __all__ = ["ask", "describe"]
+
+MOST_SUITES = 4
+"""More suites than this are not named one by one."""
 
 
 def describe(assets: AssetSet) -> AssetsModel:
@@ -41,12 +45,12 @@ def ask(assets: AssetSet) -> None:
     Raises:
         UsageError: the answer is no, or nobody is there to give one.
     """
-    place = assets_folder()
+    place, more = assets_folder(), len(assets.suites) - MOST_SUITES
     place.mkdir(parents=True, exist_ok=True)
     rows = {
         "what": assets.title,
-        "for": ", ".join(assets.suites),
-        "download": f"{assets.size_bytes / 1e9:.2f} GB, unpacked about {assets.unpacked_bytes / 1e9:.2f} GB",
+        "for": ", ".join(assets.suites[:MOST_SUITES]) + (f" and {more} more suites" if more > 0 else ""),
+        "download": f"{data_size(assets.size_bytes)}, unpacked about {data_size(assets.unpacked_bytes)}",
         "from": ", ".join(archive.url for archive in assets.archives),
         "origin": assets.origin,
         "terms": assets.terms,

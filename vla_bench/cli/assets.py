@@ -44,6 +44,7 @@ def install(
     from vla_bench.cli.asset_facts import ask
     from vla_bench.cli.display.console import answer
     from vla_bench.cli.display.downloads import transfer_display
+    from vla_bench.cli.display.words import data_size
     from vla_bench.envs.runtime.assets.declared import find_assets
     from vla_bench.envs.runtime.assets.installing import install_copy, install_download
 
@@ -55,7 +56,8 @@ def install(
             record = install_download(assets, progress=progress)
         else:
             record = install_copy(assets, source.expanduser(), progress=progress)
-    answer().print(f"{assets.name} is ready: {record.n_files:,} files, {record.n_bytes / 1e9:.2f} GB")
+    answer().print(f"{assets.name} is ready: {record.n_files:,} files, {data_size(record.n_bytes)}")
+    answer().print(f"[dim]{escape(assets.origin)}; {escape(assets.terms)}[/]", soft_wrap=True)
     if record.standin:
         answer().print(f"[lost]stand-in:[/] {escape(record.standin)}. Runs on it are marked and are no results.")
 
@@ -94,6 +96,7 @@ def list_(as_json: AsJson = False) -> None:
     from vla_bench.cli.asset_facts import describe
     from vla_bench.cli.display.console import answer, print_json
     from vla_bench.cli.display.tables import plain_table
+    from vla_bench.cli.display.words import data_size
     from vla_bench.cli.schemas import AssetsListModel
     from vla_bench.envs.registry import families
     from vla_bench.envs.runtime.assets.declared import assets_of
@@ -105,7 +108,7 @@ def list_(as_json: AsJson = False) -> None:
     table = plain_table("assets|", "here|", "download>", "what it is", "from")
     for model in models:
         here = "[lost]stand-in[/]" if model.standin else "[good]yes[/]" if model.is_installed else "[lost]no[/]"
-        size = f"{model.size_bytes / 1e9:.2f} GB"
+        size = data_size(model.size_bytes)
         table.add_row(f"[name]{model.name}[/]", here, size, escape(model.title), escape(model.source or model.origin))
     answer().print(table)
 

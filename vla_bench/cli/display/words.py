@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Bounds", "bar", "counts", "duration", "interval", "number", "percent", "plural", "short_path"]
+__all__ = ["Bounds", "bar", "counts", "data_size", "duration", "interval", "number", "percent", "plural", "short_path"]
 
 FULL, INSIDE, BEYOND, EMPTY = "█", "▓", "░", " "
 
@@ -53,6 +53,11 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 episode`, `2 episodes`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def data_size(n_bytes: int) -> str:
+    """`15 MB`, `6.40 GB`."""
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
 
 
 def short_path(path: str) -> str:

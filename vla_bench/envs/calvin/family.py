@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
+from vla_bench.envs.calvin.assets import declare_assets
 from vla_bench.envs.calvin.chains import chains
 from vla_bench.envs.calvin.rules import protocol_of, protocols_of
 from vla_bench.envs.calvin.scenes import read_table
 from vla_bench.envs.calvin.sentences import enriched_sentences, sentence
 from vla_bench.envs.calvin.singles import single_starts
+from vla_bench.envs.runtime.assets.declared import AssetSet
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, Reference, Rotation
 from vla_bench.spec.errors import MissingExtra, UnknownSuite
 from vla_bench.spec.names import match_name
@@ -76,6 +78,11 @@ class CalvinFamily:
         lock_file="envs/calvin/requirements.lock",
         renderer="bullet",
     )
+
+    @cached_property
+    def assets(self) -> tuple[AssetSet, ...]:
+        """Models and textures, for every suite."""
+        return (declare_assets(self.suite_names()),)
 
     def suite_names(self) -> Sequence[str]:
         """The suites of chains, then one for each of the 34 subtasks."""

@@ -57,6 +57,7 @@ class AssetSet:
         origin: the page that publishes them.
         terms: under which terms, as far as known, in words.
         marker: paths whose presence tells the folder of assets, wherever it is nested.
+        keep: of what an archive holds, whether a file is kept, by its path inside that folder; None keeps all.
         inner: the name that this folder has to have, where code expects one; empty where it does not matter.
         check: looks whether a folder is whole.
         lacking: of these tasks, those whose assets a folder lacks; the folder is None where nothing is installed.
@@ -71,6 +72,7 @@ class AssetSet:
     origin: str
     terms: str
     marker: tuple[str, ...]
+    keep: Callable[[str], bool] | None = None
     inner: str = ""
     check: Callable[[Path], AssetReport]
     lacking: Callable[[Path | None, Collection[str]], Sequence[str]]

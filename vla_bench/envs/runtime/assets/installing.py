@@ -83,9 +83,22 @@ def _unpack_and_place(assets: AssetSet, files: list[Path], *, source: str, progr
         for file in files:
             unpack(file, partial, progress=lambda done, total: progress("unpacking", done, total))
         folder = find_folder(assets, partial)
+        _prune(assets, folder)
         return _place(assets, folder, source=source, is_link=False, progress=progress)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _prune(assets: AssetSet, folder: Path) -> None:
+    """Remove what came along and is not needed; folders that are empty then go too."""
+    if assets.keep is None:
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif not assets.keep(path.relative_to(folder).as_posix()):
+            path.unlink()
 
 
 def _place(assets: AssetSet, folder: Path, *, source: str, is_link: bool, progress: Progress) -> InstalledAssets:
