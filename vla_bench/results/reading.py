@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -175,4 +176,6 @@ def _totals(connection: Connection, run_id: int) -> AttemptTotals:
     row = connection.execute(
         sa.select(sa.func.count().label("n_attempts"), longest, *sums).where(of_run)
     ).mappings().one()  # fmt: skip
-    return AttemptTotals(**row, bins=connection.scalars(sa.select(ATTEMPT.c.policy_bins).where(of_run)))
+    # Nothing of ours stores a time that is no number; what another tool put there was not measured.
+    finite: dict[str, Any] = {name: value if math.isfinite(value) else 0.0 for name, value in row.items()}
+    return AttemptTotals(**finite, bins=connection.scalars(sa.select(ATTEMPT.c.policy_bins).where(of_run)))

@@ -34,9 +34,10 @@ def measure_efficiency(connection: Connection, run_id: int, policy: Mapping[str,
     ).mappings().one()  # fmt: skip
     bins = merge_bins(connection.scalars(sa.select(ATTEMPT.c.policy_bins).where(of_run)))
     n_steps = int(row["n_steps"])
+    longest_ms = _finite(row["longest"]) if row["n_queries"] else None
     return Efficiency(
-        latencies_ms={share: percentile(bins, share / 100) for share in PERCENTILES},
-        longest_ms=_finite(row["longest"]) if row["n_queries"] else None,
+        latencies_ms={share: _at_most(percentile(bins, share / 100), longest_ms) for share in PERCENTILES},
+        longest_ms=longest_ms,
         n_queries=int(row["n_queries"]),
         n_steps=n_steps,
         actions_per_s=_rate(n_steps, row["policy_ms"]),
@@ -49,6 +50,11 @@ def measure_efficiency(connection: Connection, run_id: int, policy: Mapping[str,
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _at_most(value: float | None, longest: float | None) -> float | None:
+    # A percentile is the middle of its bin, which may lie beyond the longest answer in it.
+    return value if value is None or longest is None else min(value, longest)
 
 
 def _rate(count: int, took_ms: float) -> float | None:

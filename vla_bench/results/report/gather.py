@@ -13,13 +13,12 @@ from vla_bench import __version__
 from vla_bench.results.comparison.loading import load_vectors
 from vla_bench.results.comparison.sides import Side
 from vla_bench.results.comparison.table import SuiteTable, compare
-from vla_bench.results.comparison.vectors import NOT_JUDGED, RunVector
+from vla_bench.results.comparison.vectors import RunVector
 from vla_bench.results.reading import find_run, identity_of, load_fingerprints, load_summary
 from vla_bench.results.report.efficiency import measure_efficiency
-from vla_bench.results.report.model import Chains, CrossTable, LostEpisode, Report, Section, Subject
+from vla_bench.results.report.model import CrossTable, LostEpisode, Report, Section, Subject
 from vla_bench.results.rows import now
 from vla_bench.results.runs import RunSummary
-from vla_bench.results.stats.chains import counted, mean_length, stage_rates
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE
 from vla_bench.spec.errors import StoreCorrupted, UsageError
@@ -89,23 +88,11 @@ def _subject(connection: Connection, vector: RunVector) -> Subject:
             policy=identity.policy,
             machines=tuple(load_fingerprints(connection, run["id"])),
             efficiency=measure_efficiency(connection, run["id"], identity.policy),
-            chains=_chains(vector),
             cross=_cross(summary, identity.suite),
             lost=tuple(_lost(connection, run)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupted(f"run {vector.name!r} is damaged: {type(error).__name__}: {error}") from error
-
-
-def _chains(vector: RunVector) -> Chains | None:
-    if vector.lengths is None:
-        return None
-    counts = counted(vector.lengths[vector.lengths != NOT_JUDGED])
-    length = mean_length(counts)
-    if length is None:
-        return None
-    stages = tuple(stage_rates(counts, vector.plan.n_stages))
-    return Chains(length=length, stages=stages, n_planned=len(vector.plan))
 
 
 def _cross(summary: RunSummary, suite: Mapping[str, Any]) -> CrossTable | None:

@@ -8,10 +8,9 @@ from typing import Any
 
 from vla_bench.results.comparison.table import SuiteTable
 from vla_bench.results.runs import RunSummary
-from vla_bench.results.stats.chains import MeanLength, StageRate
 from vla_bench.spec.result import Fingerprint
 
-__all__ = ["Chains", "CrossTable", "Efficiency", "LostEpisode", "Report", "Section", "Still", "Subject"]
+__all__ = ["CrossTable", "Efficiency", "LostEpisode", "Report", "Section", "Still", "Subject"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +36,6 @@ class Efficiency:
     env_ms: float | None
     n_parameters: int | None
     memory_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chains:
-    """A run of chains: the average length, and how many reach each stage. Of judged chains; `n_planned` are planned."""
-
-    length: MeanLength
-    stages: tuple[StageRate, ...]
-    n_planned: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +97,6 @@ class Subject:
         suite, policy: plain content, as stored.
         machines: fingerprints with their numbers of attempts.
         efficiency: see there.
-        chains: None where tasks have no stages, or nothing was judged.
         cross: by the two first tags that the suite reports by; None where there are not two.
         lost: at most `MOST_LOST` of the lost ones, those never reached left out.
     """
@@ -117,7 +106,6 @@ class Subject:
     policy: Mapping[str, Any]
     machines: tuple[tuple[Fingerprint, int], ...]
     efficiency: Efficiency
-    chains: Chains | None
     cross: CrossTable | None
     lost: tuple[LostEpisode, ...]
 

@@ -11,15 +11,17 @@ from vla_bench.results.report.model import CrossTable, Report, Section
 from vla_bench.results.report.views import (
     Bar,
     Block,
-    cells_by_task,
+    cells_by_part,
     checking_commands,
     facts_of,
     group_blocks,
+    group_heats,
     overall_bars,
+    parts_of,
+    parts_shown,
     protocol_facts,
     settings_table,
     task_blocks,
-    tasks_shown,
 )
 
 if TYPE_CHECKING:
@@ -70,17 +72,20 @@ def _view(section: Section) -> dict[str, Any]:
     suite = section.subjects[0].suite
     same, different = settings_table(section)
     tasks = task_blocks(section)
-    names = {task.task for subject in section.subjects for task in subject.summary.per_task}
+    noun, by_run = parts_of(section)
     return {
         "it": section,
+        "names": [subject.summary.name for subject in section.subjects],
         "overall": Block("All tasks", "run", tuple(overall_bars(section))),
         "groups": group_blocks(section),
+        "group_heats": group_heats(section),
         "crosses": [(s.summary.name, _heated(s.cross)) for s in section.subjects if s.cross is not None],
         "tasks": tasks,
-        "heat": [] if tasks else cells_by_task(section),
-        "n_tasks": len(names),
-        "n_tasks_shown": len(tasks_shown(section)),
-        "chains": [(s.summary.name, s.chains) for s in section.subjects if s.chains is not None],
+        "heat": [] if tasks else cells_by_part(section),
+        "part": noun,
+        "n_parts": len({name for parts in by_run for name in parts}),
+        "n_parts_shown": len(parts_shown(by_run)),
+        "chains": [(s.summary.name, s.summary.chains) for s in section.subjects if s.summary.chains is not None],
         "protocol": protocol_facts(suite),
         "provenance": list(suite["provenance"].items()),
         "same": same,
@@ -91,7 +96,7 @@ def _view(section: Section) -> dict[str, Any]:
 
 def _heated(cross: CrossTable) -> dict[str, Any]:
     cells = {row: [_cell(counts) for counts in found] for row, found in cross.cells.items()}
-    return {"rows": cross.rows, "columns": cross.columns, "values": cross.values, "cells": cells}
+    return {"rows": cross.rows, "columns": cross.columns, "heads": cross.values, "cells": cells}
 
 
 def _cell(counts: tuple[int, int] | None) -> Bar | None:

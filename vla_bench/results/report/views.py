@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vla_bench.results.chains import SubtaskSummary
 from vla_bench.results.report.model import Report, Section, Subject
 from vla_bench.results.report.words import NOTHING, amount, bounds_text, value_text
 from vla_bench.results.runs import GroupMean, GroupSummary, RunSummary, TaskSummary, TotalSummary
 
 __all__ = [
-    "MOST_TASKS", "Bar", "Block", "cells_by_task", "checking_commands", "facts_of", "group_blocks", "machine_text",
-    "overall_bars", "protocol_facts", "settings_table", "task_blocks", "tasks_shown",
+    "MOST_TASKS", "Bar", "Block", "cells_by_part", "checking_commands", "facts_of", "group_blocks", "group_heats",
+    "machine_text",
+    "overall_bars", "parts_of", "parts_shown", "protocol_facts", "settings_table", "task_blocks",
 ]  # fmt: skip
 
 MOST_TASKS = 120
@@ -28,7 +30,8 @@ class Bar:
     Attributes:
         label: what it is about.
         run: name of the run; empty where there is only one.
-        counts: `k/n`.
+        counts: `k/n`; empty where it is a mean of rates.
+        k, n: successes, and judged ones.
         rate: of success; None where episodes are missing.
         low, high: interval, or bounds where `rate` is None; None where there is neither.
         note: what else is to be said.
@@ -37,6 +40,8 @@ class Bar:
     label: str
     run: str = ""
     counts: str
+    k: int = 0
+    n: int = 0
     rate: float | None
     low: float | None
     high: float | None
@@ -85,57 +90,76 @@ def overall_bars(section: Section) -> list[Bar]:
 
 
 def group_blocks(section: Section) -> list[Block]:
-    """One chart a tag with more than one value."""
-    tags = dict.fromkeys(tag for subject in section.subjects for tag in subject.summary.groups)
-    blocks = []
-    for tag in tags:
+    """One chart a tag with more than one value; none where there are too many runs for one."""
+    if len(section.subjects) > MOST_RUNS_IN_CHARTS:
+        return []
+    return [
+        Block(f"Success by {tag}", tag, tuple(bar for bars in by_value.values() for bar in bars if bar is not None))
+        for tag, by_value in _groups(section)
+    ]
+
+
+def group_heats(section: Section) -> list[tuple[str, list[tuple[str, list[Bar | None]]]]]:
+    """Tag → value → one cell a run, where there are too many runs for charts."""
+    if len(section.subjects) <= MOST_RUNS_IN_CHARTS:
+        return []
+    return [(tag, list(by_value.items())) for tag, by_value in _groups(section)]
+
+
+def _groups(section: Section) -> Iterator[tuple[str, dict[str, list[Bar | None]]]]:
+    """Each tag with more than one value: value → one bar a run, None where a run has no such task."""
+    for tag in dict.fromkeys(tag for subject in section.subjects for tag in subject.summary.groups):
         parts = [(subject, subject.summary.groups.get(tag, ())) for subject in section.subjects]
         values = dict.fromkeys(group.value for _, groups in parts for group in groups)
-        if len(values) < 2:
-            continue
-        bars = [bar for value in values for bar in _group_bars(value, parts)]
-        blocks.append(Block(f"Success by {tag}", tag, tuple(bars)))
-    return blocks
+        if len(values) > 1:
+            yield tag, {value or "(none)": _group_bars(value, parts) for value in values}
 
 
 def task_blocks(section: Section) -> list[Block]:
     """The chart of the tasks; none where there are too many runs for one."""
     if len(section.subjects) > MOST_RUNS_IN_CHARTS:
         return []
-    shown = tasks_shown(section)
-    by_run = [(subject, {task.task: task for task in subject.summary.per_task}) for subject in section.subjects]
+    noun, by_run = parts_of(section)
     is_one = len(by_run) == 1
     bars = [
-        _bar(task, tasks[task], run="" if is_one else subject.summary.name)
-        for task in shown
-        for subject, tasks in by_run
-        if task in tasks
+        part if is_one else replace(part, run=subject.summary.name)
+        for name in parts_shown(by_run)
+        for subject, parts in zip(section.subjects, by_run, strict=True)
+        if (part := parts.get(name)) is not None
     ]
-    return [Block("Success by task", "task", tuple(bars))]
+    return [Block(f"Success by {noun}", noun, tuple(bars))]
 
 
-def tasks_shown(section: Section) -> list[str]:
-    """Tasks in plan order; of very many those with the lowest mean rate over the runs."""
-    counts: dict[str, list[int]] = {}
-    for subject in section.subjects:
-        for task in subject.summary.per_task:
-            found = counts.setdefault(task.task, [0, 0])
-            found[0] += task.n_success
-            found[1] += task.n_judged
-    if len(counts) <= MOST_TASKS:
-        return list(counts)
-    order = {name: index for index, name in enumerate(counts)}
-    worst = sorted(counts, key=lambda name: (counts[name][0] / max(1, counts[name][1]), order[name]))[:MOST_TASKS]
-    return sorted(worst, key=order.__getitem__)
+def parts_of(section: Section) -> tuple[str, list[dict[str, Bar]]]:
+    """What a suite is made of, `task` or `subtask`, and for each run its parts by name.
+
+    Chains are plans of subtasks, and a thousand of them with one rollout each say nothing one by one.
+    """
+    chains = [subject.summary.chains for subject in section.subjects]
+    if all(chain is not None and chain.subtasks for chain in chains):
+        found = [{part.subtask: _subtask_bar(part) for part in chain.subtasks} for chain in chains if chain is not None]
+        if len(found[0]) < len(section.subjects[0].summary.per_task):
+            return "subtask", found
+    return "task", [{task.task: _bar(task.task, task) for task in s.summary.per_task} for s in section.subjects]
 
 
-def cells_by_task(section: Section) -> list[tuple[str, list[Bar | None]]]:
-    """Task → one cell a run, for heat tables; None where a run has not planned the task."""
-    by_run = [{task.task: task for task in subject.summary.per_task} for subject in section.subjects]
-    return [
-        (task, [_bar(task, tasks[task]) if task in tasks else None for tasks in by_run])
-        for task in tasks_shown(section)
-    ]
+def parts_shown(by_run: Sequence[Mapping[str, Bar]]) -> list[str]:
+    """Names of the parts in plan order; of very many those with the lowest rates, all runs taken together."""
+    order = {name: index for index, name in enumerate(dict.fromkeys(name for parts in by_run for name in parts))}
+    if len(order) <= MOST_TASKS:
+        return list(order)
+
+    def rate(name: str) -> float:
+        found = [parts[name] for parts in by_run if name in parts]
+        return sum(bar.k for bar in found) / max(1, sum(bar.n for bar in found))
+
+    return sorted(sorted(order, key=lambda name: (rate(name), order[name]))[:MOST_TASKS], key=order.__getitem__)
+
+
+def cells_by_part(section: Section) -> list[tuple[str, list[Bar | None]]]:
+    """Task or subtask → one cell a run, for heat tables; None where a run has not planned it."""
+    _, by_run = parts_of(section)
+    return [(name, [parts.get(name) for parts in by_run]) for name in parts_shown(by_run)]
 
 
 def settings_table(section: Section) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
@@ -198,14 +222,18 @@ def checking_commands(report: Report) -> list[str]:
     return lines
 
 
-def _group_bars(value: str, parts: Sequence[tuple[Subject, Sequence[GroupSummary]]]) -> Iterator[Bar]:
+def _group_bars(value: str, parts: Sequence[tuple[Subject, Sequence[GroupSummary]]]) -> list[Bar | None]:
+    bars: list[Bar | None] = []
     for subject, groups in parts:
-        for group in groups:
-            if group.value == value:
-                is_part = group.n_suite_tasks > group.n_tasks
-                note = f"{group.n_tasks} of {group.n_suite_tasks} tasks" if is_part else amount(group.n_tasks, "task")
-                run = "" if len(parts) == 1 else subject.summary.name
-                yield _bar(value or "(none)", group, run=run, note=f"{note}. {group.note}" if group.note else note)
+        group = next((group for group in groups if group.value == value), None)
+        if group is None:
+            bars.append(None)
+            continue
+        is_part = group.n_suite_tasks > group.n_tasks
+        note = f"{group.n_tasks} of {group.n_suite_tasks} tasks" if is_part else amount(group.n_tasks, "task")
+        run = "" if len(parts) == 1 else subject.summary.name
+        bars.append(_bar(value or "(none)", group, run=run, note=f"{note}. {group.note}" if group.note else note))
+    return bars
 
 
 def _bar(label: str, part: RunSummary | TaskSummary | GroupSummary, *, run: str = "", note: str = "") -> Bar:
@@ -218,7 +246,18 @@ def _bar(label: str, part: RunSummary | TaskSummary | GroupSummary, *, run: str 
     counts = f"{part.n_success}/{part.n_judged}"
     if part.n_judged < part.n_planned:
         counts += f" of {part.n_planned}"
-    return Bar(label=label, run=run, counts=counts, rate=part.rate, low=ends[0], high=ends[1], note=note)
+    return Bar(
+        label=label, run=run, counts=counts, k=part.n_success, n=part.n_judged, rate=part.rate, low=ends[0],
+        high=ends[1], note=note,
+    )  # fmt: skip
+
+
+def _subtask_bar(part: SubtaskSummary) -> Bar:
+    ends = (None, None) if part.interval is None else (part.interval.low, part.interval.high)
+    return Bar(
+        label=part.subtask, counts=f"{part.n_success}/{part.n_attempted}", k=part.n_success, n=part.n_attempted,
+        rate=part.rate, low=ends[0], high=ends[1],
+    )  # fmt: skip
 
 
 def _named(label: str, run: str, rate: float, interval: Any) -> Bar:

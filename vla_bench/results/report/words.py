@@ -5,20 +5,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from vla_bench.results.runs import RunSummary
+from vla_bench.results.chains import ChainSummary
 from vla_bench.spec.canonical import canonical_json
 
 __all__ = [
-    "amount",
-    "bounds_text",
-    "bytes_text",
-    "count_text",
-    "decimal",
-    "jpeg_url",
-    "ms_text",
-    "rate_text",
-    "value_text",
-]
+    "amount", "bounds_text", "bytes_text", "count_text", "decimal", "jpeg_url", "length_text", "ms_text", "value_text",
+]  # fmt: skip
 
 NOTHING = "–"
 
@@ -64,9 +56,13 @@ def bounds_text(pair: Any) -> str:
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def rate_text(summary: RunSummary) -> str:
-    """The rate, or why there is none."""
-    return "incomplete" if summary.rate is None else f"{100 * summary.rate:.1f} %"
+def length_text(chains: ChainSummary) -> str:
+    """`[4.172, 4.327]`, the interval of an average length; bounds where chains are missing."""
+    if chains.mean_length is None:
+        return NOTHING if chains.bounds is None else f"[{chains.bounds[0]:.3f}, {chains.bounds[1]:.3f}] bounds"
+    if chains.interval is None:
+        return "no variation"
+    return f"[{chains.interval.low:.3f}, {chains.interval.high:.3f}]{' rough' if chains.is_rough else ''}"
 
 
 def value_text(value: Any) -> str:
