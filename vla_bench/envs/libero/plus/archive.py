@@ -49,9 +49,9 @@ def _check(folder: Path) -> AssetReport:
     present = [file for file in wanted if (folder / file).is_file()]
     faults = [f"{file} is missing" for file in wanted if file not in set(present)]
     faults += [fault for file in present if file.endswith(".xml") for fault in _unresolved(folder / file)]
-    n_tasks = len(_lacking(None, needed_files()))
-    n_lacking = len(_lacking(folder, needed_files()))
-    notes = [f"has the files of {n_tasks - n_lacking:,} of {n_tasks:,} tasks", _own_files(folder)]
+    tasks = [task.variant.name for task in plus_tasks() if task.variant.needs_archive]
+    n_here = len(tasks) - len(_lacking(folder, tasks))
+    notes = [f"has the files of {n_here:,} of {len(tasks):,} tasks", _own_files(folder)]
     # A stand-in is small on purpose; what it has must be whole all the same.
     return AssetReport(faults=[] if is_standin and present else faults, notes=notes)
 

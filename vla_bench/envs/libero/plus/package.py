@@ -10,7 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -55,16 +55,29 @@ def open_archive(root: Path) -> None:
     for module in list(sys.modules.values()):
         if module.__name__.startswith(f"{PLUS}.envs.objects") and hasattr(module, "absolute_path"):
             module.absolute_path = root  # type: ignore[attr-defined]
-    mapping: dict[str, Any] = package.envs.TASK_MAPPING
-    for name, problem in mapping.items():
-        mapping[name] = partial(problem, **_NEUTRAL)
+    package.envs.TASK_MAPPING = _NeutralProblems(package.envs.TASK_MAPPING)
+
+
+class _NeutralProblems(dict[str, Any]):
+    """Problem classes by name that can be made without the arguments of a perturbation."""
+
+    def __getitem__(self, name: str) -> Any:
+        problem = super().__getitem__(name)
+
+        def initialise(env: Any, *arguments: Any, **named: Any) -> None:
+            problem.__init__(env, *arguments, **{**_NEUTRAL, **named})
+
+        # Upstream compares the class's own name with the problem's.
+        return type(problem.__name__, (problem,), {"__init__": initialise})
 
 
 @contextmanager
 def _without_wrappers() -> Iterator[None]:
     """Put an empty module where upstream's wrapper is: it wants ImageMagick, scikit-image and a plotting library."""
     name = f"{PLUS}.envs.env_wrapper"
-    sys.modules[name] = ModuleType(name)
+    module: Any = ModuleType(name)
+    module.OffScreenRenderEnv = module.SegmentationRenderEnv = None
+    sys.modules[name] = module
     try:
         yield
     finally:
