@@ -58,9 +58,14 @@ class Script:
 class Line:
     """A policy line that answers as told."""
 
+    route = ""
+
     def __init__(self, is_ours: bool = False, answers: bool = True, comes_back: bool = True) -> None:
         self.is_ours, self.answers, self.comes_back = is_ours, answers, comes_back
         self.n_revived = 0
+
+    def of(self, episode: Episode) -> Line:
+        return self
 
     def is_answering(self) -> bool:
         return self.answers

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import structlog
 
@@ -15,14 +15,28 @@ from vla_bench.harness.executors.base import Done, Job
 from vla_bench.harness.rollout import Rollout
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
+from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import EnvCrashed, EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
 from vla_bench.spec.result import AttemptResult
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
-__all__ = ["EpisodeWorker", "WorkerSetup"]
+__all__ = ["EpisodeWorker", "SessionSource", "WorkerSetup"]
 
 log = structlog.get_logger(__name__)
+
+
+class SessionSource(Protocol):
+    """What a worker needs of a line to a policy."""
+
+    @property
+    def route(self) -> str:
+        """Key of the route that it is, empty where there are none."""
+        ...
+
+    def open_session(self) -> PolicySession:
+        """Open a session; see `PolicyConnection.open_session`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +44,19 @@ class WorkerSetup:
     """What every worker of a run is made of.
 
     Attributes:
-        suite, binding, settings: equal for all episodes of the run.
+        suite, settings: equal for all episodes of the run.
+        bindings: route → how its policy and the suite are joined; one with an empty key where there are no routes.
         options, limits, isolation: how its simulator is opened.
-        open_session: opens a session with the run's policy; called from the worker's thread.
+        line_of: finds the line of an episode to the run's policy; sessions are opened from the worker's thread.
     """
 
     suite: Suite
-    binding: Binding
+    bindings: Mapping[str, Binding]
     settings: EvalSettings
     options: EnvOptions
     limits: WorkerLimits
     isolation: Literal["process", "inline"]
-    open_session: Callable[[], PolicySession]
+    line_of: Callable[[Episode], SessionSource]
 
 
 class EpisodeWorker:
@@ -64,7 +79,7 @@ class EpisodeWorker:
         try:
             env = self._open_env()
             try:
-                session = self._setup.open_session()
+                session = self._setup.line_of(job.episode).open_session()
             except PolicyError as error:
                 # The episode has not begun: it is not an attempt, and the simulator is as good as before.
                 return Done(job=job, error=error)
@@ -83,7 +98,8 @@ class EpisodeWorker:
 
     def _new_rollout(self, job: Job) -> Rollout:
         setup = self._setup
-        return Rollout(setup.suite, job.episode, job.attempt, setup.binding, setup.settings)
+        binding = setup.bindings[setup.line_of(job.episode).route]
+        return Rollout(setup.suite, job.episode, job.attempt, binding, setup.settings)
 
     def _open_env(self) -> EnvHandle:
         if self._env is None:

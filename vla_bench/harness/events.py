@@ -61,11 +61,13 @@ class ServerWait:
         error: what the first episode that noticed got.
         wait_s: how long a server that is not ours is waited for, seconds; a server of ours is started anew at once.
         is_restarting: whether the server is ours.
+        route: which of a policy's routes it serves; empty where there are none.
     """
 
     error: VlaBenchError
     wait_s: float
     is_restarting: bool
+    route: str = ""
 
 
 class Listener:

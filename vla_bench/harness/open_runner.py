@@ -37,7 +37,7 @@ def open_runner(
     assert prepared.store is not None
     setup = WorkerSetup(
         suite=prepared.spec.suite,
-        binding=prepared.binding,
+        bindings=prepared.bindings,
         settings=prepared.spec.settings,
         options=prepared.options,
         limits=replace(
@@ -47,7 +47,7 @@ def open_runner(
             memory_growth_bytes=config.env_growth_bytes,
         ),
         isolation=prepared.executor.isolation,
-        open_session=prepared.line.open_session,
+        line_of=prepared.line.of,
     )
     rules = RunRules(
         max_attempts=config.max_attempts,

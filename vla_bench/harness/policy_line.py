@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic, sleep
 
 import structlog
@@ -10,6 +12,7 @@ from vla_bench.policies.base import Deadlines, Policy, PolicyConnection, PolicyS
 from vla_bench.policies.inline import InlineConnection
 from vla_bench.policies.resolve import ResolvedPolicy
 from vla_bench.policies.served import ServedPolicy
+from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import PolicyChanged, PolicyError, ServerUnreachable, Unauthorized
 from vla_bench.spec.messages import PolicyInfo
 
@@ -27,10 +30,16 @@ class PolicyLine:
     Attributes:
         info: the handshake, constant.
         is_ours: whether the server is a child of this process.
+        route: key of the route that this line is; empty for a policy without routes.
     """
 
     def __init__(
-        self, connection: PolicyConnection, *, served: ServedPolicy | None = None, is_ours: bool = False
+        self,
+        connection: PolicyConnection,
+        *,
+        served: ServedPolicy | None = None,
+        is_ours: bool = False,
+        route: str = "",
     ) -> None:
         """Hold a connection.
 
@@ -38,14 +47,26 @@ class PolicyLine:
             connection: to open sessions on.
             served: the same where it can be restored; None for a policy in this process.
             is_ours: see there.
+            route: see there.
         """
         self._connection, self._served = connection, served
+        self.route = route
         self.info: PolicyInfo = connection.info
         self.is_ours = is_ours
 
+    @property
+    def lines(self) -> Mapping[str, PolicyLine]:
+        """This line, by its route."""
+        return {self.route: self}
+
+    def of(self, episode: Episode) -> PolicyLine:
+        """This line: every episode takes it."""
+        return self
+
     def open_session(self) -> PolicySession:
         """Open a session; see `PolicyConnection.open_session`."""
-        return self._connection.open_session()
+        with _named(self.route):
+            return self._connection.open_session()
 
     def is_answering(self) -> bool:
         """Whether the server opens a session now.
@@ -76,7 +97,8 @@ class PolicyLine:
         give_up_at = monotonic() + wait_s
         while True:
             try:
-                self._served.restart()
+                with _named(self.route):
+                    self._served.restart()
                 return
             except (PolicyChanged, Unauthorized):
                 raise
@@ -90,7 +112,20 @@ class PolicyLine:
         self._connection.close()
 
 
-def connect_policy(policy: ResolvedPolicy | Policy, deadlines: Deadlines, token: str | None) -> PolicyLine:
+@contextmanager
+def _named(route: str) -> Iterator[None]:
+    """Say in an error which route it concerns."""
+    try:
+        yield
+    except PolicyError as error:
+        if not route:
+            raise
+        raise type(error)(f"route {route!r}: {error}") from error
+
+
+def connect_policy(
+    policy: ResolvedPolicy | Policy, deadlines: Deadlines, token: str | None, route: str = ""
+) -> PolicyLine:
     """Reach a policy: by its URL, in a child server of its own, or in this process. The caller closes the line.
 
     Raises:
@@ -98,6 +133,7 @@ def connect_policy(policy: ResolvedPolicy | Policy, deadlines: Deadlines, token:
         PolicyError: it cannot be reached.
     """
     if isinstance(policy, ResolvedPolicy):
-        served = policy.connect(deadlines, token)
-        return PolicyLine(served, served=served, is_ours=bool(policy.target))
+        with _named(route):
+            served = policy.connect(deadlines, token)
+        return PolicyLine(served, served=served, is_ours=bool(policy.target), route=route)
     return PolicyLine(InlineConnection(policy))

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from vla_bench.envs.base import EnvOptions
 from vla_bench.envs.registry import family_of, find_suite
+from vla_bench.envs.runtime.assets.needs import require_assets
 from vla_bench.envs.runtime.place import place_of, with_fixed_renderer
 from vla_bench.harness.config import RunConfig
 from vla_bench.harness.executors.base import Executor, default_workers, executor_class
 from vla_bench.harness.interrupts import undisturbed
-from vla_bench.harness.policy_line import PolicyLine, connect_policy
 from vla_bench.harness.replay_source import with_recorded_actions
-from vla_bench.harness.settings import resolve_settings, settings_for
-from vla_bench.policies.resolve import ResolvedPolicy, resolve_policy
+from vla_bench.harness.routed_line import Line, bind_line, connect
+from vla_bench.harness.settings import resolve_settings
+from vla_bench.policies.resolve import ResolvedPolicy, RoutedPolicy, resolve_policy
 from vla_bench.results.database import locate
 from vla_bench.results.runs import RunSpec
 from vla_bench.results.store import Store
-from vla_bench.spec.bind import Binding, bind
+from vla_bench.spec.bind import Binding
 from vla_bench.spec.episode import Episode, Shard, make_plan
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
@@ -35,7 +36,8 @@ class Prepared:
     Attributes:
         spec: what the store is told: name, suite, whole plan, settings, policy.
         episodes: those of this process's part of the plan.
-        binding, options: how policy and simulator are joined.
+        bindings: route → how policy and simulator are joined; one with an empty key for a policy without routes.
+        options: how simulators are opened, the same for every route.
         line: the policy.
         store: where results go; None in a preview where there is no database yet.
         executor: class of the executor.
@@ -44,9 +46,9 @@ class Prepared:
 
     spec: RunSpec
     episodes: tuple[Episode, ...]
-    binding: Binding
+    bindings: Mapping[str, Binding]
     options: EnvOptions
-    line: PolicyLine
+    line: Line
     store: Store | None
     executor: type[Executor]
     n_workers: int
@@ -78,7 +80,7 @@ def prepare(config: RunConfig, *, read_only: bool = False) -> Iterator[Prepared]
 def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepared:
     suite = find_suite(config.suite, config.protocol)
     policy = resolve_policy(config.policy, config.policy_options) if isinstance(config.policy, str) else config.policy
-    file_settings = policy.settings if isinstance(policy, ResolvedPolicy) else {}
+    file_settings = policy.settings if isinstance(policy, (ResolvedPolicy, RoutedPolicy)) else {}
     settings = resolve_settings(config.settings, file_settings)
     plan = make_plan(
         suite,
@@ -91,14 +93,15 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
         policy_seed=settings.policy_seed,
     )
     episodes = Shard.parse(config.shard).of(plan) if config.shard else plan.episodes
+    require_assets(family_of(suite), suite, {episode.task for episode in episodes})
     executor = executor_class(config.executor)
     store = _open_store(config, stack, read_only=read_only)
     if isinstance(policy, ResolvedPolicy):
         policy = with_recorded_actions(policy, store, stack)
-    line = stack.enter_context(closing(connect_policy(policy, config.deadlines, config.token)))
-    settings = settings_for(settings, line.info)
-    binding = bind(line.info, suite, settings)
-    options = with_fixed_renderer(suite, _env_options(binding, settings, config))
+    line = stack.enter_context(closing(connect(policy, suite, plan, config.deadlines, config.token)))
+    bound = bind_line(line, suite, settings)
+    settings = bound.settings
+    options = with_fixed_renderer(suite, _env_options(tuple(bound.by_route.values()), settings, config))
     if executor.isolation == "process":
         # Found out here, not by every worker: an interpreter that lacks the suite, or no render back end.
         place_of(family_of(suite), options)
@@ -114,7 +117,7 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
     return Prepared(
         spec=spec,
         episodes=episodes,
-        binding=binding,
+        bindings=bound.by_route,
         options=options,
         line=line,
         store=store,
@@ -132,12 +135,13 @@ def _open_store(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Stor
     return stack.enter_context(opened)
 
 
-def _env_options(binding: Binding, settings: EvalSettings, config: RunConfig) -> EnvOptions:
-    """What the env must give so that the policy gets what it wants, and no more: a blind policy needs no GL library."""
+def _env_options(bindings: Sequence[Binding], settings: EvalSettings, config: RunConfig) -> EnvOptions:
+    """What the env must give so that every route gets what it wants, and no more: blind policies need no GL library."""
+    wanted = dict.fromkeys(camera.name for binding in bindings for camera in binding.cameras)
     return EnvOptions(
-        cameras=tuple(camera.name for camera in binding.cameras),
-        depth=binding.wants_depth,
-        privileged=binding.wants_privileged,
+        cameras=tuple(wanted),
+        depth=any(binding.wants_depth for binding in bindings),
+        privileged=any(binding.wants_privileged for binding in bindings),
         lazy=config.lazy,
         renderer=config.renderer,
         control_mode=settings.control_mode,

@@ -16,6 +16,7 @@ from vla_bench.harness.events import Listener, ServerWait
 from vla_bench.harness.executors.base import Done, Executor, Job
 from vla_bench.harness.policy_line import PolicyLine
 from vla_bench.harness.retries import rule
+from vla_bench.harness.routed_line import Line
 from vla_bench.harness.writer import ResultWriter
 from vla_bench.spec.errors import (
     EnvStartFailed,
@@ -59,7 +60,7 @@ class Runner:
     """Runs jobs to their end, or stops with the reason why it cannot."""
 
     def __init__(
-        self, *, executor: Executor, line: PolicyLine, writer: ResultWriter, rules: RunRules, listener: Listener
+        self, *, executor: Executor, line: Line, writer: ResultWriter, rules: RunRules, listener: Listener
     ) -> None:
         self._executor, self._line, self._writer = executor, line, writer
         self._rules, self._listener = rules, listener
@@ -68,7 +69,7 @@ class Runner:
         self._n_under_way = 0
         self._n_fruitless = 0
         self._submitted_s: dict[str, float] = {}
-        self._revived_s = 0.0
+        self._revived_s: dict[str, float] = {}
 
     def run(self, jobs: Iterable[Job]) -> VlaBenchError | None:
         """Make every attempt that is needed.
@@ -116,8 +117,9 @@ class Runner:
             raise _Stop(error)
         self._count_fruitless(done)
         if isinstance(error, PolicyError) and (done.result is None or isinstance(error, SERVER_GONE)):
-            is_old_news = self._submitted_s[done.job.episode.id] < self._revived_s
-            self._make_sure_of_server(error, is_old_news=is_old_news)
+            line = self._line.of(done.job.episode)
+            is_old_news = self._submitted_s[done.job.episode.id] < self._revived_s.get(line.route, 0.0)
+            self._make_sure_of_server(line, error, is_old_news=is_old_news)
 
     def _record(self, job: Job, result: AttemptResult) -> None:
         attempts = self._attempts[job.episode.id]
@@ -150,23 +152,25 @@ class Runner:
             if self._n_fruitless > (self._rules.max_restarts + 1) * self._executor.n_workers:
                 raise _Stop(done.error)
 
-    def _make_sure_of_server(self, error: PolicyError, *, is_old_news: bool) -> None:
+    def _make_sure_of_server(self, line: PolicyLine, error: PolicyError, *, is_old_news: bool) -> None:
         """Go on only with a server that opens sessions; episodes are not spent on a dead one.
 
         Args:
+            line: to the server.
             error: what an attempt ended with.
             is_old_news: the attempt began before the server was brought back.
         """
         # One hanging answer holds the one thread in which a policy lives: such a server opens sessions, and no more.
-        is_stuck = isinstance(error, PolicyTimeout) and self._line.is_ours and not is_old_news
+        is_stuck = isinstance(error, PolicyTimeout) and line.is_ours and not is_old_news
         try:
-            if not is_stuck and self._line.is_answering():
+            if not is_stuck and line.is_answering():
                 return
-            wait = ServerWait(error=error, wait_s=self._rules.server_wait_s, is_restarting=self._line.is_ours)
-            log.warning("waiting_for_server", error=str(error), is_restarting=wait.is_restarting)
+            wait_s = self._rules.server_wait_s
+            wait = ServerWait(error=error, wait_s=wait_s, is_restarting=line.is_ours, route=line.route)
+            log.warning("waiting_for_server", error=str(error), is_restarting=wait.is_restarting, route=wait.route)
             self._listener.waiting_for_server(wait)
-            self._line.revive(self._rules.server_wait_s)
-            self._revived_s = monotonic()
+            line.revive(wait_s)
+            self._revived_s[line.route] = monotonic()
         except PolicyError as gone:
             raise _Stop(gone) from error
         log.info("server_back")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +23,10 @@ from vla_bench.spec.errors import UsageError
 from vla_bench.spec.names import near_matches
 from vla_bench.spec.settings import EvalSettings
 
-__all__ = ["ResolvedPolicy", "resolve_policy"]
+__all__ = ["ResolvedPolicy", "RoutedPolicy", "resolve_one", "resolve_policy"]
 
-_KEYS = ("policy", "url", "options", "settings", "token_env", "name")
+_KEYS = ("policy", "url", "options", "settings", "token_env", "name", "routes", "route_by")
+_ROUTE_KEYS = ("policy", "url", "options", "token_env")
 _SCHEMES = ("http", "https", "grpc")
 
 
@@ -72,7 +73,25 @@ class ResolvedPolicy:
         )
 
 
-def resolve_policy(spec: str, options: Mapping[str, Any] | None = None) -> ResolvedPolicy:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedPolicy:
+    """A policy with a server or checkpoint per suite; nothing has been started.
+
+    Attributes:
+        name: for displays: the file's `name`, else the file's own.
+        routes: suite or value of the tag → how it is reached.
+        route_by: tag of the tasks whose value chooses; a task without it goes by its suite's name.
+        settings, label: as in `ResolvedPolicy`.
+    """
+
+    name: str
+    routes: Mapping[str, ResolvedPolicy]
+    route_by: str = "suite"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+
+def resolve_policy(spec: str, options: Mapping[str, Any] | None = None) -> ResolvedPolicy | RoutedPolicy:
     """Understand what was typed after `--policy`.
 
     Args:
@@ -93,6 +112,18 @@ def resolve_policy(spec: str, options: Mapping[str, Any] | None = None) -> Resol
     return ResolvedPolicy(name=target_name(target), target=target, options=_plain_options(given))
 
 
+def resolve_one(spec: str, options: Mapping[str, Any] | None = None) -> ResolvedPolicy:
+    """Understand what is to be served: as `resolve_policy`, without routes.
+
+    Raises:
+        UnknownPolicy, UsageError: as there, or it is a file with routes.
+    """
+    resolved = resolve_policy(spec, options)
+    if isinstance(resolved, RoutedPolicy):
+        raise UsageError(f"{spec} has routes ({', '.join(resolved.routes)}): serve the policy of each, one by one")
+    return resolved
+
+
 def _of_url(url: str, options: Mapping[str, Any]) -> ResolvedPolicy:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
@@ -109,9 +140,24 @@ def _of_url(url: str, options: Mapping[str, Any]) -> ResolvedPolicy:
     return ResolvedPolicy(name=str(parts.hostname), url=url)
 
 
-def _of_file(path: Path, options: Mapping[str, Any]) -> ResolvedPolicy:
+def _of_file(path: Path, options: Mapping[str, Any]) -> ResolvedPolicy | RoutedPolicy:
     content = _read(path)
-    base: ResolvedPolicy
+    settings = _mapping(path, content, "settings")
+    try:
+        EvalSettings.from_dict(settings)
+    except (UsageError, TypeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    label = _text(path, content, "name")
+    if "routes" in content:
+        return _of_routes(path, content, settings, label, options)
+    if "route_by" in content:
+        raise UsageError(f"{path}: route_by says how tasks choose among routes, and there are none")
+    base = _of_content(path, content, options)
+    return replace(base, name=label or base.name, settings=settings, label=label)
+
+
+def _of_content(path: Path, content: Mapping[str, Any], options: Mapping[str, Any]) -> ResolvedPolicy:
+    """What the keys policy, url, options and token_env say: of a file, or of one of its routes."""
     given = {**_mapping(path, content, "options"), **options}
     if ("policy" in content) == ("url" in content):
         raise UsageError(f"{path}: give one of the keys policy and url")
@@ -120,19 +166,35 @@ def _of_file(path: Path, options: Mapping[str, Any]) -> ResolvedPolicy:
     else:
         target = check_target(_beside(path, _text(path, content, "policy")))
         base = ResolvedPolicy(name=target_name(target), target=target, options=_plain_options(given))
-    settings = _mapping(path, content, "settings")
-    try:
-        EvalSettings.from_dict(settings)
-    except (UsageError, TypeError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    label = _text(path, content, "name")
-    return ResolvedPolicy(
-        name=label or base.name,
-        target=base.target,
-        url=base.url,
-        options=base.options,
+    return replace(base, token_env=_text(path, content, "token_env"))
+
+
+def _of_routes(
+    path: Path, content: Mapping[str, Any], settings: Mapping[str, Any], label: str, options: Mapping[str, Any]
+) -> RoutedPolicy:
+    if options:
+        raise UsageError(f"options ({', '.join(options)}) belong to the routes of {path}: write them there")
+    if stray := [key for key in ("policy", "url", "options") if key in content]:
+        raise UsageError(f"{path}: {stray[0]} belongs to a route where there are routes")
+    given = _mapping(path, content, "routes")
+    if not given:
+        raise UsageError(f"{path}: routes is a map of suites to URLs, names or classes")
+    token_env = _text(path, content, "token_env")
+    routes = {}
+    for name, value in given.items():
+        # A route that is a text is what --policy takes: a URL, a name or a class.
+        route = {"url" if "://" in value else "policy": value} if isinstance(value, str) else value
+        if not isinstance(route, dict) or not all(key in _ROUTE_KEYS for key in route):
+            raise UsageError(
+                f"{path}: route {name!r} is a URL, a name, a class, or a map of {', '.join(_ROUTE_KEYS)}, not {value!r}"
+            )
+        base = _of_content(path, route, {})
+        routes[name] = replace(base, token_env=base.token_env or (token_env if base.url else ""))
+    return RoutedPolicy(
+        name=label or path.stem,
+        routes=routes,
+        route_by=_text(path, content, "route_by") or "suite",
         settings=settings,
-        token_env=_text(path, content, "token_env"),
         label=label,
     )
 

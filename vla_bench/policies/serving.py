@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from vla_bench.policies.codec import MAX_BYTES
 from vla_bench.policies.load import load_policy
-from vla_bench.policies.resolve import resolve_policy
+from vla_bench.policies.resolve import resolve_one
 from vla_bench.spec.errors import UsageError
 from vla_bench.spec.messages import PolicyInfo
 
@@ -30,7 +30,7 @@ def serve_policy(
     """Serve a policy until SIGTERM or SIGINT. Belongs in a process's main thread.
 
     Args:
-        spec: a name, a `.yaml` file or a class, as `resolve_policy` takes them; no URL.
+        spec: a name, a `.yaml` file or a class, as `resolve_one` takes them; no URL.
         options: keywords of the policy; they win over those of a file.
         transport: `http` or `grpc`.
         host: address to listen on.
@@ -46,7 +46,7 @@ def serve_policy(
         MissingExtra: gRPC is not installed.
         PolicyRaised, BadReply: the policy's own code raised while it was built, or its `info` is wrong.
     """
-    resolved = resolve_policy(spec, options)
+    resolved = resolve_one(spec, options)
     if resolved.url:
         raise UsageError(f"{resolved.url} is served already: give `vla-bench run` this URL")
     if transport == "grpc":

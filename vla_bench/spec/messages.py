@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from vla_bench.spec.canonical import sha256_hex
 from vla_bench.spec.conventions import ActionConvention, ImageConvention
 
-__all__ = ["ActionChunk", "CameraRequest", "EpisodeInfo", "Identity", "Observation", "PolicyInfo", "PolicyKind"]
+__all__ = [
+    "ActionChunk", "CameraRequest", "CheckpointScope", "EpisodeInfo", "Identity", "Observation", "PolicyInfo",
+    "PolicyKind",
+]  # fmt: skip
 
 
 class PolicyKind(enum.StrEnum):
@@ -25,6 +28,14 @@ class PolicyKind(enum.StrEnum):
     POLICY = "policy"
     ORACLE = "oracle"
     """reads privileged state; never ranked with others"""
+
+
+class CheckpointScope(enum.StrEnum):
+    """Whether one set of weights answers everywhere."""
+
+    ONE = "one"
+    PER_SUITE = "one per suite"
+    """which one depends on the suite that an episode belongs to"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,7 @@ class PolicyInfo:
         chunk_length: the most actions it returns at once.
         batch_limit: the most observations that one `act` takes.
         options: whatever else decides its answers (noise, temperature, checkpoint), plain JSON values.
+        checkpoint_scope: whether one set of weights answers for every suite.
     """
 
     name: str
@@ -157,9 +169,11 @@ class PolicyInfo:
     chunk_length: int = 1
     batch_limit: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint_scope: CheckpointScope = CheckpointScope.ONE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", PolicyKind(self.kind))
+        object.__setattr__(self, "checkpoint_scope", CheckpointScope(self.checkpoint_scope))
         object.__setattr__(self, "cameras", tuple(self.cameras))
         object.__setattr__(self, "history", tuple(self.history))
         if self.chunk_length < 1 or self.batch_limit < 1:

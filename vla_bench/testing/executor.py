@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import psutil
 
@@ -65,10 +65,14 @@ def check_executor(
 class _LazyPolicy:
     """The policy of the kit in whatever process a worker runs; travels as two names."""
 
+    route: ClassVar[str] = ""
     _lock: Any = field(default_factory=threading.Lock)
     _connection: InlineConnection | None = None
 
-    def __call__(self) -> PolicySession:
+    def __call__(self, episode: Episode) -> Self:
+        return self
+
+    def open_session(self) -> PolicySession:
         with self._lock:
             if self._connection is None:
                 self._connection = InlineConnection(_policy())
@@ -99,12 +103,12 @@ class _Kit:
         binding = bind(_policy().info(), suite, settings)
         setup = WorkerSetup(
             suite=suite,
-            binding=binding,
+            bindings={"": binding},
             settings=settings,
             options=EnvOptions(privileged=binding.wants_privileged),
             limits=WorkerLimits(start_s=deadline_s, call_s=deadline_s),
             isolation=kind.isolation,
-            open_session=_LazyPolicy(),
+            line_of=_LazyPolicy(),
         )
         self._make_worker = _MakeWorker(setup)
 
