@@ -17,10 +17,12 @@ demo: $(READY) ## three minutes that show what vla-bench does
 
 test: $(READY) ## every check: lint, types, layers, tests, the built wheel, docs
 	@scripts/setup.sh system test
+	@scripts/setup.sh suites
 	@$(MAKE) lint types layers unit docs
 
 setup: $(READY) ## set up and run nothing
 	@scripts/setup.sh system test
+	@scripts/setup.sh suites
 
 lint: $(READY) ## ruff (rules and format), shellcheck where it is installed
 	@echo "lint: ruff"

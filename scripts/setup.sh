@@ -2,7 +2,8 @@
 # Set up everything that `make demo` and `make test` need, on a machine that has Python 3.11+, its venv module, make and git.
 #
 #   scripts/setup.sh venv             the project's own .venv from the hash-pinned lock
-#   scripts/setup.sh system [test]    GL libraries (and PostgreSQL for `test`) through apt, or the one line to type
+#   scripts/setup.sh system [test]    GL libraries (for `test` PostgreSQL and ImageMagick too) through apt, or the line to type
+#   scripts/setup.sh suites           the suites' own environments that the tests use, as `vla-bench env create` makes them
 #
 # PYTHON=/path/to/python chooses the interpreter.
 set -euo pipefail
@@ -10,6 +11,8 @@ cd "$(dirname "$0")/.."
 
 LOCK=requirements/dev.lock
 GL_PACKAGES=(libegl1 libegl-mesa0 libgl1 libglx-mesa0 libgl1-mesa-dri libosmesa6)
+# ImageMagick's library, which LIBERO-Plus draws motion blur with; its name differs from release to release.
+SUITE_PACKAGES=(libmagickwand-6.q16-6 libmagickwand-6.q16-7t64 libmagickwand-7.q16-10)
 
 say() { printf '%s\n' "setup: $*"; }
 fail() { printf '%s\n' "setup: $*" >&2; exit 2; }
@@ -114,7 +117,7 @@ apt_install() {
 
 set_up_system() {
   local wanted=("${GL_PACKAGES[@]}") missing
-  [ "${1:-}" != test ] || wanted+=(postgresql)
+  [ "${1:-}" != test ] || wanted+=(postgresql "${SUITE_PACKAGES[@]}")
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     [ "$(uname -s)" = Darwin ] || say "not a Debian system: for pictures install its EGL or OSMesa library"
     return 0
@@ -136,8 +139,18 @@ set_up_system() {
   fi
 }
 
+# 400 MB of wheels the first time, which pip and uv keep; nothing at all where it is there.
+set_up_suites() {
+  local suite
+  for suite in libero; do
+    say "environment of $suite"
+    quietly .venv/bin/vla-bench env create "$suite" || fail "the environment of $suite cannot be made; the lines above say why."
+  done
+}
+
 case "${1:-}" in
+  suites) set_up_suites ;;
   venv) set_up_venv ;;
   system) set_up_system "${2:-}" ;;
-  *) sed -n '2,7p' "$0"; exit 2 ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
 esac

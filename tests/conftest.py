@@ -14,6 +14,10 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from vla_bench.envs.registry import family_of
+from vla_bench.envs.runtime.home import environments_folder
+from vla_bench.envs.runtime.install import create_env, installation_status
+
 # Without a clock: how long an example takes says nothing on a busy machine.
 settings.register_profile("no_clock", deadline=None)
 settings.load_profile("no_clock")
@@ -76,6 +80,29 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("VLA_BENCH_HOME", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def users_home() -> Path:
+    """Where the user's own suite environments are; asked for before a test has a home of its own."""
+    return environments_folder().parent
+
+
+@pytest.fixture
+def libero(users_home: Path, home: Path) -> Path:
+    """LIBERO's own environment, the user's, created as `vla-bench env create libero` does where it is not there.
+
+    Returns:
+        Its interpreter.
+    """
+    family = family_of("libero")
+    envs = users_home / "envs"
+    envs.mkdir(parents=True, exist_ok=True)
+    (home / "envs").symlink_to(envs)
+    create_env(family)
+    status = installation_status(family)
+    assert status.interpreter is not None
+    return status.interpreter
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ _TITLES = {
     "libero": "LIBERO: the 40 tasks of LIBERO-Spatial, -Object, -Goal and -10",
 }
 _ALIASES = {"libero_long": "libero_10", "libero_four": "libero"}
-_PROTOCOL_FILES = ("openpi-1", "openvla_oft-1", "per_episode_seed-1")  # the default first
+_PROTOCOL_FILES = ("openpi-1", "openvla_oft-1", "gr00t-1", "lerobot-1", "per_episode_seed-1")  # the default first
 
 N_INIT_STATES = 50
 

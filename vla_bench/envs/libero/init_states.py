@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.core import multiarray
 from numpy.typing import NDArray
 
 from vla_bench.spec.errors import EnvRaised
 
 __all__ = ["read_init_states"]
 
+_reconstruct = np.zeros(0).__reduce__()[0]
+
 # All that a pickled NumPy array consists of; both spellings of NumPy's module are in use.
 _ALLOWED: Final[dict[tuple[str, str], Any]] = {
-    ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): codecs.encode,
