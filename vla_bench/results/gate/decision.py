@@ -133,7 +133,7 @@ def decide_against_published(criterion: Criterion, vector: RunVector, score: Pub
     if criterion.measure == AVERAGE_LENGTH:
         assert vector.lengths is not None
         lengths, published = counted(vector.lengths), score.length_counts
-        found = noninferior_independent_lengths(lengths, published, margin, alpha)
+        found = noninferior_independent_lengths(lengths, published, margin, alpha, n_stages=vector.plan.n_stages)
         assert found is not None
         base = sum(length * count for length, count in published.items()) / score.n
         spread = _spread(published, score.n) / score.n + float(vector.lengths.var()) / len(vector.lengths)

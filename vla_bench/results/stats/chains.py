@@ -150,24 +150,35 @@ def _noninferior_lengths(counts: Counts, margin: float, alpha: float, n_stages: 
 
 
 def noninferior_independent_lengths(
-    new: Counts | Mapping[int, int], base: Counts | Mapping[int, int], margin: float, alpha: float = 0.05
+    new: Counts | Mapping[int, int],
+    base: Counts | Mapping[int, int],
+    margin: float,
+    alpha: float = 0.05,
+    *,
+    n_stages: int = 5,
 ) -> NonInferiority | None:
     """The same against chains that are not paired with these: a published distribution of lengths.
 
-    Either sample is resampled by itself, with one chain of every length that either shows added to it, so that a sample
-    without variation does not look certain.
+    Either sample is resampled by itself, with one chain of length 0 and one of the longest length added to it: a sample
+    without variation must not look certain.
+
+    Args:
+        new: length under the new policy → how many chains.
+        base: the same of the published ones.
+        margin: tolerated loss, subtasks.
+        alpha: of the test, one-sided.
+        n_stages: the longest possible chain.
 
     Returns:
         None where either has no chains.
     """
-    one, other = _sorted(new), _sorted(base)
-    n_new, n_base = sum(count for _, count in one), sum(count for _, count in other)
+    one, other = dict(_sorted(new)), dict(_sorted(base))
+    n_new, n_base = sum(one.values()), sum(other.values())
     if 0 in (n_new, n_base):
         return None
-    values = sorted({value for value, _ in (*one, *other)})
-    difference = sum(v * c for v, c in one) / n_new - sum(v * c for v, c in other) / n_base
+    difference = sum(v * c for v, c in one.items()) / n_new - sum(v * c for v, c in other.items()) / n_base
     means = [
-        _resampled_means(tuple((value, dict(counts).get(value, 0) + 1) for value in values), n, seed=seed)
+        _resampled_means(_sorted({**counts, **{end: counts.get(end, 0) + 1 for end in (0, n_stages)}}), n, seed=seed)
         for seed, (counts, n) in enumerate(((one, n_new), (other, n_base)))
     ]
     gaps = means[0] - means[1]
