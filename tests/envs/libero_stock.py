@@ -5,8 +5,8 @@ A program for the suite's own interpreter, from the repository's root:
     python tests/envs/libero_stock.py '{"loop": "stock", "suite": "libero_spatial", "task": 0, "trials": 3}'
 
 Stock: seed once, then for each episode a hard reset and the initial state, both pictures drawn in every step. Ours: the
-same through `Simulator`, one episode after the other. One line of JSON per episode: digests, keyed by step, of pictures,
-proprioception and simulator state, the outcomes, and the time that it took.
+same through `Simulator`, one episode after the other. One line of JSON per episode: digests, keyed by step, of
+pictures, proprioception and simulator state, the outcomes, and the time that it took.
 """
 
 from __future__ import annotations

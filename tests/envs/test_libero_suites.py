@@ -148,7 +148,7 @@ def test_a_file_that_is_no_array_is_refused(tmp_path: Path, content: bytes, caps
 
 
 def test_a_missing_file_of_initial_states_is_named(tmp_path: Path):
-    with pytest.raises(EnvRaised, match="gone.pruned_init cannot be read"):
+    with pytest.raises(EnvRaised, match=r"gone\.pruned_init cannot be read"):
         read_init_states(tmp_path / "gone.pruned_init")
     (tmp_path / "short").write_bytes(io.BytesIO(b"PK").getvalue())
     with pytest.raises(EnvRaised, match="short cannot be read"):

@@ -1,13 +1,14 @@
 """The random draws of earlier episodes, without the episodes.
 
-The published loop seeds once and then resets; episode k sees what the generator gives after k resets. A reset costs 3 to
-35 ms, nearly all of it physics that nothing of a later episode depends on. `DrawsOfResets` plays the draws alone (a
+The published loop seeds once and then resets; episode k sees what the generator gives after k resets. A reset costs 3
+to 35 ms, nearly all of it physics that nothing of a later episode depends on. `DrawsOfResets` plays the draws alone (a
 fifth of a millisecond), in their order and with all that decides how many they are:
 
 - seven normal numbers for the arm, whose noise has magnitude 0 and is drawn all the same;
 - one number for every initialiser of a joint (drawers, knobs), as many as the list of initialisers has by then;
-- the placements, which are drawn again until objects do not overlap. Where an object is placed in or on a part of another,
-  its place depends on where that part is: positions are then computed, for the compiled scene and the joints just drawn.
+- the placements, which are drawn again until objects do not overlap. Where an object is placed in or on a part of
+  another, its place depends on where that part is: positions are then computed, for the compiled scene and the joints
+      just drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from vla_bench.envs.libero.randomness import global_stream, state_of_seed
+from vla_bench.envs.libero.randomness import global_stream, present_state, state_of_seed
 
 __all__ = ["DrawsOfResets"]
 
@@ -59,7 +60,7 @@ class DrawsOfResets:
         while len(states) <= index:
             with global_stream(states[-1]):
                 self._play(first_build + len(states) - 1)
-                states.append(np.random.get_state())
+                states.append(present_state())
         return states[index]
 
     def _play(self, n_builds: int) -> None:
@@ -73,7 +74,7 @@ class DrawsOfResets:
 
     def _draw(self, initialisers: list[Any]) -> None:
         env = self._env
-        np.random.randn(len(env.robots[0].init_qpos))
+        np.random.randn(len(env.robots[0].init_qpos))  # noqa: NPY002
         # Later ones win, as they do upstream, which sets every one of them.
         joints = {initialiser.name: initialiser.sample() for initialiser in initialisers}
         if self._on_parts.samplers:

@@ -55,8 +55,8 @@ _DELTA = ActionConvention(
     low=-1.0,
     high=1.0,
 )
-# Where the gripper is to be, from the end of the settling steps on; robosuite bounds neither position nor angle. The bounds
-# hold the whole room and every angle of the raw formula.
+# Where the gripper is to be, from the end of the settling steps on; robosuite bounds neither position nor angle. The
+# bounds hold the whole room and every angle of the raw formula.
 _ABSOLUTE = ActionConvention(
     rotation=Rotation.AXIS_ANGLE,
     frame=Frame.WORLD,
@@ -138,7 +138,8 @@ class LiberoFamily:
             if (error.name or "").partition(".")[0] == "vla_bench":
                 raise
             raise SuiteNotInstalled(
-                f"suite {suite.name!r} is not installed here (no module {error.name}). Type: vla-bench env create libero"
+                f"suite {suite.name!r} is not installed here (no module {error.name}). "
+                "Type: vla-bench env create libero"
             ) from error
         return PlusEnv(suite, options) if suite.name in PLUS_SUITES else LiberoEnv(suite, options)
 

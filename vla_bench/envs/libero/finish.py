@@ -28,9 +28,9 @@ def main() -> int:
             link.symlink_to(Path("..", "..", _ASSETS))
     faults = check_files(site / "libero" / "libero")
     for fault in faults[:5]:
-        print(fault)
+        _say(fault)
     if faults:
-        print(f"{len(faults)} files of LIBERO are not upstream's")
+        _say(f"{len(faults)} files of LIBERO are not upstream's")
         return 1
     warm_up()
     return 0
@@ -41,7 +41,7 @@ def check_files(folder: Path) -> list[str]:
     faults = []
     lines = files(__package__).joinpath("upstream.txt").read_text(encoding="utf-8").splitlines()
     wanted = [line.split(" ", 1) for line in lines if not line.startswith("#")]
-    print(f"checking {len(wanted)} files of LIBERO")
+    _say(f"checking {len(wanted)} files of LIBERO")
     for digest, name in wanted:
         path = folder / name
         if not path.is_file():
@@ -58,11 +58,16 @@ def warm_up() -> None:
     from vla_bench.envs.libero.package import simulator_package
     from vla_bench.envs.libero.simulator import Scene, Simulator, Start
 
-    print("compiling robosuite's controller")
+    _say("compiling robosuite's controller")
     folder = simulator_package().folder / "bddl_files" / "libero_object"
     simulator = Simulator(Scene(min(folder.glob("*.bddl"))))
     simulator.begin(Start(seed=0))
     simulator.step(np.array([0.1, 0, 0, 0, 0, 0.1, 1]))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _git_blob_hash(data: bytes) -> str:

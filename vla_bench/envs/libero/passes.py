@@ -1,8 +1,8 @@
 """The forward passes at the start of a reset, which leave nothing behind but the solver's warm start.
 
-A new scene is passed forward when it is built, when its renderer is made and when its controller is made, each time with
-all objects still in the origin, on top of one another: thousands of contacts, most of a reset's time. Later passes compute
-everything anew from positions, velocities and that warm start, so the warm start is all that has to be right.
+A new scene is passed forward when it is built, when its renderer is made and when its controller is made, each time
+with all objects still in the origin, on top of one another: thousands of contacts, most of a reset's time. Later passes
+compute everything anew from positions, velocities and that warm start, so the warm start is all that has to be right.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PassesAtReset:
         self._built = self._data.qacc_warmstart.copy()
 
     def forward(self) -> None:
-        """`sim.forward`; the first one after `begin` is the controller's, which reads positions and inertia of the arm."""
+        """`sim.forward`; the first one after `begin` is the controller's, which reads the arm's positions and inertia."""
         if not self._is_beginning:
             mujoco.mj_forward(self._model, self._data)
             return

@@ -3,8 +3,9 @@
 The short way computes the same numbers, bit for bit, without what robosuite computes twice or looks up by name:
 
 - robosuite makes three forward passes per physics step at one position and velocity: one of its own, one in the
-  controller, one in `mj_step`. All three are needed, for each leaves the solver's warm start to the next. But kinematics,
-  collisions, constraints and inertia depend on position and velocity alone: passes two and three take them as they are.
+  controller, one in `mj_step`. All three are needed, for each leaves the solver's warm start to the next. But
+  kinematics, collisions, constraints and inertia depend on position and velocity alone: passes two and three take them
+      as they are.
 - sensors are computed in no pass: nothing that an episode shows reads them.
 - the controller's arithmetic is done in the same order on arrays of the same layout, by robosuite's own compiled
   functions; names, limits and index lists are looked up once.
@@ -70,9 +71,7 @@ class ReusingPasses:
         np.copyto(self._normalised, self._position)
         mujoco.mj_normalizeQuat(self._model, self._normalised)
         is_same = (self._normalised == self._position).all()
-        mujoco.mj_forwardSkip(
-            self._model, self._data, _ACCELERATION_ONLY if is_same else _EVERYTHING, _NO_SENSORS
-        )
+        mujoco.mj_forwardSkip(self._model, self._data, _ACCELERATION_ONLY if is_same else _EVERYTHING, _NO_SENSORS)
 
     def advance(self) -> None:
         """The third, with the controls set, and the integration: `mj_step` in its parts."""

@@ -1,4 +1,4 @@
-"""Draws samples of a scene. All painters of a process share one OpenGL context; each holds its model's textures there."""
+"""Draws samples of a scene. All painters of a process share one OpenGL context, which holds each one's textures."""
 
 from __future__ import annotations
 

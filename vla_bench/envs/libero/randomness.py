@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["global_stream", "state_of_seed"]
+__all__ = ["global_stream", "present_state", "state_of_seed"]
 
 
 def state_of_seed(seed: int) -> Any:
@@ -16,12 +16,17 @@ def state_of_seed(seed: int) -> Any:
     return np.random.RandomState(seed).get_state()
 
 
+def present_state() -> Any:
+    """The state of the process-wide generator now."""
+    return np.random.get_state()  # noqa: NPY002
+
+
 @contextmanager
 def global_stream(state: Any) -> Iterator[None]:
     """Let the process-wide generator go on from `state`, and put it back afterwards as it was."""
-    before = np.random.get_state()
-    np.random.set_state(state)
+    before = present_state()
+    np.random.set_state(state)  # noqa: NPY002
     try:
         yield
     finally:
-        np.random.set_state(before)
+        np.random.set_state(before)  # noqa: NPY002

@@ -13,9 +13,9 @@ __all__ = ["axis_angle_of"]
 def axis_angle_of(quat_xyzw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Quaternion → axis times angle, as robosuite's `quat2axisangle`: the raw formula, angles in [0, 2π].
 
-    The arm's home is a half turn, so that `w` is near 0 and changes sign in use: choosing the shorter of the two rotations
-    would make the vector jump by 2π from one step to the next. The argument is left as it is (upstream's formula clips
-    `w` in place, which writes into the observation).
+    The arm's home is a half turn, so that `w` is near 0 and changes sign in use: choosing the shorter of the two
+    rotations would make the vector jump by 2π from one step to the next. The argument is left as it is (upstream's
+    formula clips `w` in place, which writes into the observation).
 
     Args:
         quat_xyzw: unit quaternion float64 `[4]`, x y z w.

@@ -11,9 +11,10 @@ What LIBERO-Plus needs of it:
 The published loop rebuilds the scene for every episode (a "hard" reset). Here it is compiled once. What makes the
 states that follow equal, bit for bit:
 
-- every array of the model is put back to its compiled value: fixtures stand where the last reset drew them, which decides
-  where objects on them are placed, and how often a placement is drawn again;
-- the forward passes of a new scene are made (one when it is built, one when its renderer is): the solver starts from them;
+- every array of the model is put back to its compiled value: fixtures stand where the last reset drew them, which
+  decides where objects on them are placed, and how often a placement is drawn again;
+- the forward passes of a new scene are made (one when it is built, one when its renderer is): the solver starts from
+  them;
 - the gripper's last command is forgotten, and which burner glows;
 - the list of initialisers is as long as upstream's, which a hard reset lengthens by one set each time.
 """
@@ -32,9 +33,9 @@ from numpy.typing import NDArray
 
 from vla_bench.envs.libero.draws import DrawsOfResets
 from vla_bench.envs.libero.package import LIBERO, simulator_package
-from vla_bench.envs.libero.physics import N_PHYSICS_STEPS, Arm, PlainPasses, ReusingPasses
 from vla_bench.envs.libero.passes import PassesAtReset
-from vla_bench.envs.libero.randomness import global_stream, state_of_seed
+from vla_bench.envs.libero.physics import N_PHYSICS_STEPS, Arm, PlainPasses, ReusingPasses
+from vla_bench.envs.libero.randomness import global_stream, present_state, state_of_seed
 from vla_bench.envs.libero.sampling import Sample, SamplingClock
 from vla_bench.envs.libero.speedups import Speedups
 
@@ -147,7 +148,7 @@ class Simulator:
         with global_stream(self._stream(start)):
             self._reset(start.n_builds)
             # Where upstream's stream stands now: LIBERO-Plus goes on drawing from it.
-            self.stream = np.random.get_state()
+            self.stream = present_state()
         self._clock.begin(_N_FORCED_BY_RESET)
         if start.init_state is not None:
             self._set_init_state(start.init_state)
@@ -187,7 +188,7 @@ class Simulator:
         for n_builds in range(start.n_builds - index, start.n_builds):
             with global_stream(state):
                 self._reset(n_builds)
-                state = np.random.get_state()
+                state = present_state()
             self._restore(start)
         return state
 
@@ -218,7 +219,7 @@ class Simulator:
         return success
 
     def take_absolute_poses(self) -> None:
-        """Read the actions from now on as absolute: position in the world, metres, axis times angle, radians, gripper."""
+        """Read actions from now on as absolute: position in the world (m), axis times angle (rad), gripper."""
         self._robot.controller.use_delta = False
 
     def warning(self) -> str:
@@ -238,7 +239,8 @@ class Simulator:
         """What the last observation says of the robot, from the moment at which it was sampled.
 
         Returns:
-            `eef_pos` `[3]`, metres; `eef_quat` `[4]`, x y z w; `gripper_qpos` `[2]`, metres; `joint_pos` `[7]`, radians.
+            `eef_pos` `[3]`, metres; `eef_quat` `[4]`, x y z w; `gripper_qpos` `[2]`, metres; `joint_pos` `[7]`,
+            radians.
         """
         robot, sample = self._robot, self.sample
         hand = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, robot.robot_model.eef_name)

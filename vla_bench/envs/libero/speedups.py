@@ -14,14 +14,14 @@ _VARIABLE = "VLA_BENCH_LIBERO_SPEEDUPS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speedups:
-    """The shortcuts, all of them on by default. The fifth, pictures only when asked for, is `EnvOptions.lazy`.
+    """The shortcuts, all of them on by default. One more, pictures only when asked for, is `EnvOptions.lazy`.
 
     Attributes:
         soft_reset: an episode begins in the scene of the last one, repaired; else the scene is compiled anew.
-        remembered_draws: the random draws of earlier trials are replayed once and remembered; else every reset before the
-            present one is played in full.
-        remembered_passes: a new scene's first forward passes always give the solver the same start, which is remembered;
-            else they are made at every reset.
+        remembered_draws: the random draws of earlier trials are replayed once and remembered; else every reset before
+            the present one is played in full.
+        remembered_passes: a new scene's first forward passes always give the solver the same start, which is
+            remembered; else they are made at every reset.
         stages: robosuite runs three forward passes for one physics step at one position and velocity; the second and
             third reuse what depends on these two alone, and no sensor is computed.
         controller: the torques come from the same arithmetic without robosuite's look-ups.

@@ -1,7 +1,7 @@
 """One OpenGL context per process for everything that MuJoCo draws.
 
-A context of its own for each model costs memory and start-up, and closing one silently turns the pictures of every other
-black. Here all share one, which is made current before anything is drawn or freed.
+A context of its own for each model costs memory and start-up, and closing one silently turns the pictures of every
+other black. Here all share one, which is made current before anything is drawn or freed.
 """
 
 from __future__ import annotations

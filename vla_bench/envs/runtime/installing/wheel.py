@@ -74,7 +74,8 @@ def worker_code(root: Path) -> Path:
     """A folder for `PYTHONPATH` that holds the running `vla_bench` and nothing else; made when it is first asked for.
 
     A suite's own environment is heavy and holds the code that it was made with. When only our code is another, workers
-    import it from here instead. A folder belongs to one state of the code, so that whoever runs older code is not touched.
+    import it from here instead. A folder belongs to one state of the code, so that whoever runs older code is not
+    touched.
 
     Args:
         root: where such folders are kept; those that nobody asked for in the last week are removed.
