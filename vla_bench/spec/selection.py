@@ -72,25 +72,35 @@ def _written(task: Task, tag: str) -> str:
 
 
 def _sampled(suite: Suite, tasks: Sequence[Task], n: int, seed: int) -> tuple[Task, ...]:
-    """Draw `n` tasks so that every stratum has its share, to within one task.
+    """Draw `n` tasks so that every group has its share, to within one task.
 
-    Strata are the tasks of equal values of all tags that the suite reports by. Each is put into a random order and laid
-    out evenly over the unit interval from a random offset below its own spacing; the first `n` tasks along the
-    interval are the sample. The mean over a sample therefore estimates the mean over all tasks, and a larger sample of
-    the same seed holds every smaller one.
+    Groups are those of the first tag that the suite reports by; within each, those of the second have their shares,
+    and so on. The mean over a sample therefore estimates the mean over all tasks, and a larger sample of the same seed
+    holds every smaller one.
     """
     if not 1 <= n <= len(tasks):
         raise UsageError(f"a sample of {n} tasks cannot be drawn from {len(tasks)}")
-    strata: defaultdict[tuple[str, ...], list[Task]] = defaultdict(list)
-    for task in tasks:
-        strata[tuple(_written(task, tag) for tag in suite.group_by)].append(task)
-    places: list[tuple[float, str]] = []
-    for values, members in strata.items():
-        shuffled = sorted(members, key=lambda task: _unit(seed, "task", task.id))
-        offset = _unit(seed, "stratum", *values)
-        places += [((rank + offset) / len(members), task.id) for rank, task in enumerate(shuffled)]
-    chosen = {task_id for _, task_id in sorted(places)[:n]}
+    chosen = {task.id for task in _spread(tasks, suite.group_by, seed)[:n]}
     return tuple(task for task in tasks if task.id in chosen)
+
+
+def _spread(tasks: Sequence[Task], tags: Sequence[str], seed: int, *path: str) -> list[Task]:
+    """Order tasks so that every beginning of the list has each group's share.
+
+    Each group is ordered by itself and laid out evenly over the unit interval, from a random offset below its own
+    spacing; the tasks of all groups are then taken as they come along the interval.
+    """
+    if not tags:
+        return sorted(tasks, key=lambda task: _unit(seed, "task", task.id))
+    groups: defaultdict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        groups[_written(task, tags[0])].append(task)
+    places: list[tuple[float, str, Task]] = []
+    for value, members in groups.items():
+        offset = _unit(seed, "group", *path, value)
+        ordered = _spread(members, tags[1:], seed, *path, value)
+        places += [((rank + offset) / len(members), task.id, task) for rank, task in enumerate(ordered)]
+    return [task for _, _, task in sorted(places, key=lambda place: place[:2])]
 
 
 def _unit(seed: int, *words: str) -> float:

@@ -78,8 +78,7 @@ def _marks(summary: RunSummary) -> str:
 def _totals(summary: RunSummary) -> dict[str, str]:
     """Scores under names of their own: only of whole suites, lest a part be quoted as the whole."""
     if all(total.rate is None for total in summary.totals):
-        names = ", no ".join(total.title for total in summary.totals)
-        return {"no total": f"a part of the {summary.n_suite_tasks:,} tasks gives no {names}"}
+        return {"totals": f"given only where all {summary.n_suite_tasks:,} tasks are run"}
     return {total.title: f"{percent(total.rate)}  {interval(total.interval)}" for total in summary.totals}
 
 
