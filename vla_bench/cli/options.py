@@ -59,7 +59,7 @@ Levels = Annotated[
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Draw N tasks, every group (dimension, level, …) with its share.", rich_help_panel=EPISODES),
+    typer.Option(metavar="N", help="Draw N tasks, each dimension and level with its share.", rich_help_panel=EPISODES),
 ]
 SampleSeed = Annotated[int, typer.Option(help="Seed of the sample of tasks.", rich_help_panel=EPISODES)]
 Trials = Annotated[
