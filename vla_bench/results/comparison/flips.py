@@ -122,7 +122,8 @@ def with_traces(
         if first is None or second is None:
             yield known, None
         else:
-            yield _parted(known, first, second), Traces(known, first.actions, second.actions)
+            parted = _parted(known, first, second)
+            yield parted, Traces(parted, first.actions, second.actions)
 
 
 def _look_up(

@@ -15,6 +15,9 @@ from vla_bench.results.wording import rate_interval
 
 __all__ = ["about_pairs", "comparison_page", "outcome_text", "parting_text"]
 
+MOST_FLIPS, MOST_TRACES = 400, 40
+"""What one page lists and draws: beyond that it is no page to read, and grows past five megabytes."""
+
 
 def comparison_page(
     comparison: Comparison, flips: Sequence[tuple[str, Flip]], traces: Sequence[tuple[str, Traces]], *, theme: str = ""
@@ -41,7 +44,7 @@ def comparison_page(
             # Made here of escaped text: the only markup that goes into the page as it is.
             "plot": Markup(_svg(each, (name, reference), theme)),
         }
-        for name, each in traces
+        for name, each in traces[:MOST_TRACES]
     ]
     template = page_environment("vla_bench.results.comparison").get_template("compare.html")
     return template.render(
@@ -50,7 +53,7 @@ def comparison_page(
         theme=theme,
         comparison=comparison,
         sections=[_section(table, theme) for table in comparison.suites],
-        flips=flips,
+        flips=flips[:MOST_FLIPS],
         flips_about=_about_flips(flips, len(drawn)),
         traces=drawn,
         rate_interval=rate_interval,
@@ -120,6 +123,8 @@ def _parts(difference: SuiteDifference) -> list[dict[str, Any]]:
 def _about_flips(flips: Sequence[tuple[str, Flip]], n_traces: int) -> str:
     n_gained = sum(flip.is_gain for _, flip in flips)
     text = f"{len(flips)} episodes ended differently: {n_gained} gained, {len(flips) - n_gained} lost."
+    if len(flips) > MOST_FLIPS:
+        text += f" The first {MOST_FLIPS} are listed; all of them: --json."
     return f"{text} The executed actions of {n_traces} of them stand side by side below." if n_traces else text
 
 

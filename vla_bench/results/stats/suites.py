@@ -118,7 +118,8 @@ class StateCounts:
     @property
     def mean(self) -> float:
         """Weighted mean of the task rates, within 0 and 1 whatever the rounding."""
-        return min(1.0, float(self.weight @ self.rates / self.weight.sum()))
+        # Not `@`: BLAS wakes its threads for ten thousand products, which takes longer than the products.
+        return min(1.0, float((self.weight * self.rates).sum() / self.weight.sum()))
 
     @property
     def is_even(self) -> bool:
