@@ -47,10 +47,12 @@ def ask(assets: AssetSet) -> None:
     """
     place, more = assets_folder(), len(assets.suites) - MOST_SUITES
     place.mkdir(parents=True, exist_ok=True)
+    # Not every publisher says it; both lie here until the archive is unpacked.
+    unpacked = f"about {data_size(assets.unpacked_bytes)}" if assets.unpacked_bytes else "more, and for a while both"
     rows = {
         "what": assets.title,
         "for": ", ".join(assets.suites[:MOST_SUITES]) + (f" and {more} more suites" if more > 0 else ""),
-        "download": f"{data_size(assets.size_bytes)}, unpacked about {data_size(assets.unpacked_bytes)}",
+        "download": f"{data_size(assets.size_bytes)}, unpacked {unpacked}",
         "from": ", ".join(archive.url for archive in assets.archives),
         "origin": assets.origin,
         "terms": assets.terms,

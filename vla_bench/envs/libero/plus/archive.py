@@ -98,7 +98,7 @@ ARCHIVE: Final = AssetSet(
             url="https://huggingface.co/datasets/Sylvest/LIBERO-plus/resolve/main/assets.zip", size_bytes=6_400_000_000
         ),
     ),
-    unpacked_bytes=8_000_000_000,
+    unpacked_bytes=0,
     origin="https://huggingface.co/datasets/Sylvest/LIBERO-plus, named by github.com/sylvestf/LIBERO-plus",
     terms="none stated: LIBERO-Plus has no licence file (LIBERO is MIT); the objects come from other collections",
     marker=("scenes", "new_objects", "textures"),

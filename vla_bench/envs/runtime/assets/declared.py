@@ -53,7 +53,7 @@ class AssetSet:
         title: one line for people.
         suites: that cannot run all their tasks without.
         archives: files to download, unpacked into one folder.
-        unpacked_bytes: of the folder, roughly.
+        unpacked_bytes: of the folder, roughly; 0 where unknown.
         origin: the page that publishes them.
         terms: under which terms, as far as known, in words.
         marker: paths whose presence tells the folder of assets, wherever it is nested.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,7 @@ def unpack(archive: Path, into: Path, *, progress: Callable[[int, int], None]) -
                 tar.extractall(into, filter="data")
         else:
             raise SuiteNotInstalled(f"{archive} is neither a zip nor a tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError) as error:
         raise SuiteNotInstalled(f"{archive} is damaged: {error}") from error
     except OSError as error:
         raise SuiteNotInstalled(f"{archive} cannot be unpacked into {into}: {error}") from error
