@@ -134,7 +134,7 @@ def test_a_killed_server_is_replaced_and_the_new_one_is_the_same_policy(served: 
     first = session.act(observation(session.id, episode())).actions
     old = served.pid
     os.kill(old, signal.SIGKILL)
-    with pytest.raises(ServerUnreachable):
+    with pytest.raises(ServerUnreachable, match="of this run is gone: it was killed by SIGKILL"):
         session.act(observation(session.id, episode(), 1))
     assert "SIGKILL" in served.last_words()
     assert not served.is_alive
@@ -160,10 +160,13 @@ def test_of_many_threads_that_saw_one_death_only_the_first_restarts(served: Serv
 
 
 def test_a_stopped_server_is_replaced_too(served: ServedPolicy) -> None:
-    old = served.pid
+    old, session = served.pid, served.open_session()
     os.kill(old, signal.SIGSTOP)
     served.restart()
     assert_gone(old)
+    # It was we who killed it: nobody is to look for a crash.
+    with pytest.raises(ServerUnreachable, match="is gone: it was replaced, since it did not answer"):
+        session.reset(episode())
     assert served.open_session().id
 
 

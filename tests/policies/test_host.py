@@ -12,6 +12,7 @@ import pytest
 
 from tests.policies.questions import episode, observation
 from tests.policies.stubs import EchoPolicy, WillfulPolicy
+from vla_bench.policies.answers import call_act
 from vla_bench.policies.host import PolicyHost
 from vla_bench.policies.inline import InlineConnection
 from vla_bench.spec.errors import (
@@ -143,6 +144,37 @@ def test_an_error_is_remembered_like_an_answer(talk_to: Any) -> None:
         with pytest.raises(PolicyRaised, match=r"raised in act\(\): ValueError: no weights"):
             line.act(question)
     assert calls == [1]
+
+
+def test_a_row_that_the_policy_cannot_take_costs_the_others_nothing() -> None:
+    calls: list[list[str]] = []
+
+    class Picky(EchoPolicy):
+        """Cannot take one task, whoever else is in the batch."""
+
+        def act(self, batch: Any) -> Any:
+            calls.append([row.instruction for row in batch])
+            if any(row.instruction == "impossible" for row in batch):
+                raise ValueError("no tokens for this")
+            return super().act(batch)
+
+    asked = [replace(observation(f"s{row}", E0), instruction=text) for row, text in enumerate(["a", "impossible", "b"])]
+    policy = Picky()
+    for row in range(3):
+        policy.reset(f"s{row}", E0)
+    answers = call_act(policy, asked)
+    assert [isinstance(answer, PolicyRaised) for answer in answers] == [False, True, False]
+    assert "no tokens for this" in str(answers[1])
+    assert calls == [["a", "impossible", "b"], ["a"], ["impossible"], ["b"]]
+
+
+def test_a_policy_that_always_raises_is_every_rows_own_error() -> None:
+    def act(batch: Any) -> Any:
+        raise RuntimeError(f"never, not for {batch[0].identity.session}")
+
+    asked = [observation(session, E0) for session in ("s0", "s1")]
+    answers = call_act(WillfulPolicy(act=act), asked)
+    assert [str(answer).split()[-1] for answer in answers] == ["s0", "s1"]
 
 
 def test_a_request_id_is_good_for_one_question(talk_to: Any) -> None:

@@ -67,14 +67,17 @@ def call_close(policy: Policy, session: str) -> None:
 def call_act(policy: Policy, batch: Sequence[Observation]) -> list[Answer]:
     """Ask for a batch; one answer per observation, in order.
 
-    An exception, or another number of answers than of observations, is every row's error. Anything else that is wrong
-    concerns its own row alone.
+    A policy that raises over a batch is asked again row by row, so that the one row that it cannot take does not cost the
+    others their episodes. Another number of answers than of observations is every row's error. Anything else that is
+    wrong concerns its own row alone.
     """
     try:
         returned: Any = policy.act(batch)
     except _RAISED as error:  # becomes a policy_error of the episodes in the batch
         reason: PolicyError = _raised("act", error)
-        return [reason] * len(batch)
+        if len(batch) == 1:
+            return [reason]
+        return [answer for observation in batch for answer in call_act(policy, (observation,))]
     if not isinstance(returned, Sequence):
         reason = BadReply(f"the policy's act() returned {type(returned).__name__}, not a list of ActionChunk")
         return [reason] * len(batch)

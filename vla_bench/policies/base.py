@@ -29,6 +29,9 @@ class Policy(Protocol):
     def act(self, batch: Sequence[Observation]) -> Sequence[ActionChunk]:
         """Answer up to `info().batch_limit` observations of different sessions, in order.
 
+        Where it raises over several observations, each of them is asked again alone: whoever keeps recurrent state
+        changes it when the whole batch is answered.
+
         Returns:
             One `ActionChunk` per observation: actions float32 `[k, A]`, `1 <= k <= info().chunk_length`.
         """

@@ -74,6 +74,7 @@ class ChildServer:
         """
         self._target = target
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._why = ""
         self.token = secrets.token_urlsafe(24)
         ready_read, ready_write = os.pipe()
         with os.fdopen(ready_read, "rb", buffering=0) as ready:
@@ -104,22 +105,27 @@ class ChildServer:
         return self._server.poll() is None
 
     def last_words(self) -> str:
-        """How the process ended and the last line that it wrote, for an error message; empty while it lives."""
+        """How the process ended and the last line that it wrote, or why it was stopped; empty while it lives."""
         # A dying process closes its sockets a moment before it is seen to have ended.
         try:
             status = self._server.wait(_DYING_S)
         except subprocess.TimeoutExpired:
             return ""
+        if self._why:
+            return self._why
         self._reader.join(timeout=1.0)
         said = next((line for line in reversed(self._tail) if line.strip()), "")
         return f"{_how_it_ended(status)}{f'; its last line: {said}' if said else ''}"
 
-    def stop(self, grace_s: float = _GRACE_S) -> None:
+    def stop(self, grace_s: float = _GRACE_S, why: str = "it was stopped") -> None:
         """End the server, its guard and whatever else is in their process group; safe to call twice.
 
         Args:
             grace_s: how long the server may take after SIGTERM before SIGKILL.
+            why: what `last_words` says from now on, where the server lives still: it did not die by itself.
         """
+        if self.is_alive and not self._why:
+            self._why = why
         if self._server.poll() is None and grace_s > 0:
             self._server.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -15,7 +15,7 @@ from vla_bench.policies.base import Deadlines, PolicyConnection, PolicySession
 from vla_bench.policies.identity import check_same_policy
 from vla_bench.policies.launch import ChildServer
 from vla_bench.spec.errors import ServerUnreachable
-from vla_bench.spec.messages import PolicyInfo
+from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Observation, PolicyInfo
 
 __all__ = ["ServedPolicy", "connect_url"]
 
@@ -114,10 +114,15 @@ class ServedPolicy:
             ServerUnreachable, PolicyTimeout, Unauthorized: see there.
         """
         with self._lock:
-            connection = self._connection
+            connection, child = self._connection, self._child
         if connection is None:
             raise ServerUnreachable("the policy server is not running")
-        return connection.open_session()
+        if child is None:
+            return connection.open_session()
+        try:
+            return _ChildSession(connection.open_session(), child)
+        except ServerUnreachable as error:
+            raise _with_last_words(error, child) from error
 
     def restart(self, generation: int | None = None) -> None:
         """Put a new connection in the place of a broken one: a new child server, or the URL asked again.
@@ -184,4 +189,36 @@ class ServedPolicy:
             self._connection = None
         child, self._child = self._child, None
         if child is not None:
-            child.stop(grace_s=0.0)
+            child.stop(grace_s=0.0, why="it was replaced, since it did not answer")
+
+
+class _ChildSession:
+    """A session with a child server (`PolicySession`), which can say how that server ended where it did."""
+
+    def __init__(self, session: PolicySession, child: ChildServer) -> None:
+        self._session, self._child = session, child
+
+    @property
+    def id(self) -> str:
+        return self._session.id
+
+    def reset(self, episode: EpisodeInfo) -> None:
+        try:
+            self._session.reset(episode)
+        except ServerUnreachable as error:
+            raise _with_last_words(error, self._child) from error
+
+    def act(self, observation: Observation) -> ActionChunk:
+        try:
+            return self._session.act(observation)
+        except ServerUnreachable as error:
+            raise _with_last_words(error, self._child) from error
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _with_last_words(error: ServerUnreachable, child: ChildServer) -> ServerUnreachable:
+    """A broken connection says nothing; how the server's process ended does."""
+    words = child.last_words()
+    return ServerUnreachable(f"the policy server of this run is gone: {words}") if words else error
