@@ -65,7 +65,16 @@ _ABSOLUTE = ActionConvention(
     low=-7.0,
     high=7.0,
 )
-_STATE = {"eef_pos": 3, "eef_axis_angle": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7, "eef_state": 8}
+_STATE = {
+    "eef_pos": 3,
+    "eef_axis_angle": 3,
+    "eef_quat": 4,
+    "gripper_qpos": 2,
+    "joint_pos": 7,
+    "eef_state": 8,
+    "controller_pos": 3,
+    "controller_mat": 9,
+}
 
 
 @cache

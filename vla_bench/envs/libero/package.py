@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,11 +58,18 @@ def check_versions() -> None:
     Raises:
         SuiteNotInstalled: the message has the line that installs the right versions.
     """
-    wrong = {name: found for name, wanted in VERSIONS.items() if (found := version(name)) != wanted}
+    wrong = {name: found for name, wanted in VERSIONS.items() if (found := _version(name)) != wanted}
     if wrong:
-        found = ", ".join(f"{name} {number}" for name, number in wrong.items())
+        found = ", ".join(f"{name} {number or 'missing'}" for name, number in wrong.items())
         pins = ", ".join(f"{name} {number}" for name, number in VERSIONS.items())
         raise SuiteNotInstalled(f"libero suites need {pins}, found {found}. Type: vla-bench env create libero")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache
@@ -91,7 +98,8 @@ def _private_configuration() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="vla-bench-libero-") as folder:
         # The file must be there before the import: upstream prompts for its content, the packaged one writes its own.
         Path(folder, "config.yaml").write_text("{}\n", encoding="utf-8")
-        wanted = {"LIBERO_CONFIG_PATH": folder, "HF_HUB_OFFLINE": "1"}
+        # matplotlib, which upstream imports for a colour map, would make a folder of its own in the home folder.
+        wanted = {"LIBERO_CONFIG_PATH": folder, "HF_HUB_OFFLINE": "1", "MPLCONFIGDIR": folder}
         with _environment(wanted):
             yield
 

@@ -49,7 +49,7 @@ class PassesAtReset:
         self._built = self._data.qacc_warmstart.copy()
 
     def forward(self) -> None:
-        """`sim.forward`; the first one after `begin` is the controller's, which reads the arm's positions and inertia."""
+        """`sim.forward`; the first after `begin` is the controller's, which reads the arm's positions and inertia."""
         if not self._is_beginning:
             mujoco.mj_forward(self._model, self._data)
             return

@@ -239,8 +239,10 @@ class Simulator:
         """What the last observation says of the robot, from the moment at which it was sampled.
 
         Returns:
-            `eef_pos` `[3]`, metres; `eef_quat` `[4]`, x y z w; `gripper_qpos` `[2]`, metres; `joint_pos` `[7]`,
-            radians.
+            `eef_pos` `[3]`, metres; `eef_quat` `[4]`, x y z w, of the hand; `gripper_qpos` `[2]`, metres; `joint_pos`
+            `[7]`, radians; and what the controller saw last, at the beginning of the step's last physics step:
+            `controller_pos` `[3]`, metres, and `controller_mat` `[9]`, rows of the rotation matrix, of the grasping
+            point, which absolute poses are targets for. It is turned against the hand.
         """
         robot, sample = self._robot, self.sample
         hand = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, robot.robot_model.eef_name)
@@ -249,6 +251,8 @@ class Simulator:
             "eef_quat": sample["xquat"][hand][[1, 2, 3, 0]],
             "gripper_qpos": sample["qpos"][robot._ref_gripper_joint_pos_indexes],
             "joint_pos": sample["qpos"][robot._ref_joint_pos_indexes],
+            "controller_pos": np.array(robot.controller.ee_pos),
+            "controller_mat": np.array(robot.controller.ee_ori_mat).ravel(),
         }
 
     def digest(self) -> str:
