@@ -26,15 +26,18 @@ def demo(
     """Tell in three minutes what vla-bench does, on real episodes.
 
     A scripted expert drives Meta-World through a real policy server; the server is killed on purpose and nothing is
-    lost; then a clumsy twin of the expert runs the same plan. It ends with the commands to type next.
+    lost; then a clumsy twin of the expert runs the same plan. The gate says whether the twin may replace the expert,
+    one of the episodes that ended otherwise is filmed side by side, and the twin's actions are replayed without it.
     """
     from vla_bench.cli.demo.story import Stage, tell_story
 
     if record is None:
-        runs = tell_story(Stage(db=db, workers=workers))
+        told = tell_story(Stage(db=db, workers=workers))
     else:
         from vla_bench.cli.demo.record import record_story
 
-        runs = record_story(record, db=db, workers=workers)
-    if not all(run.is_complete for run in runs):
+        told = record_story(record, db=db, workers=workers)
+    if not all(run.is_complete for run in told.runs):
         raise typer.Exit(ExitCode.INCOMPLETE)
+    if not told.is_replay_equal:
+        raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vla_bench.policies.base import Policy
     from vla_bench.spec.suite import Suite
 
-__all__ = ["draw_film"]
+__all__ = ["draw_film", "shrink_film"]
 
 SIDE = 176
 """Pixels of one episode's picture."""
@@ -48,7 +48,21 @@ def draw_film(path: Path, *, suite: str, protocol: str = "") -> None:
         env.close()
     n_frames = max(len(strip) for strip in strips)
     frames = [_grid([strip[min(index, len(strip) - 1)] for strip in strips]) for index in range(n_frames)]
-    durations = [FRAME_MS] * (n_frames - 1) + [HOLD_MS]
+    _save(frames, path)
+
+
+def shrink_film(film: Path, path: Path) -> None:
+    """Turn an H.264 film into an animated WebP, which READMEs show: every second frame."""
+    import av
+
+    with av.open(str(film)) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    moving = [frame for index, frame in enumerate(frames) if index % 2 == 0]
+    _save(moving, path)
+
+
+def _save(frames: list[Image.Image], path: Path) -> None:
+    durations = [FRAME_MS] * (len(frames) - 1) + [HOLD_MS]
     path.parent.mkdir(parents=True, exist_ok=True)
     frames[0].save(
         path,

@@ -35,5 +35,10 @@ class Photographer(Listener):
         """Take a picture."""
         self._shoot()
 
+    def shoot(self) -> None:
+        """Take a picture of what was printed, with nothing below it."""
+        self.subject = None
+        self._shoot()
+
     def _shoot(self) -> None:
         self._screen.shoot(self.subject.render() if self.subject is not None else "")

@@ -1,20 +1,23 @@
-"""The acts of the demo: an expert whose server is killed, then its clumsy twin on the same plan."""
+"""The acts of the demo: an expert whose server is killed, its clumsy twin, and what tells the two apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from vla_bench.cli.demo.saboteur import Saboteur
+from vla_bench.cli.demo.verdict import film_a_flip, print_flips, print_gate_verdict, print_replay
 from vla_bench.cli.display.console import answer, story
 from vla_bench.cli.display.listeners import Listeners
 from vla_bench.cli.display.progress import LiveProgress, progress_display
 from vla_bench.cli.display.report import print_score, print_tasks
 from vla_bench.cli.display.tables import plain_table
 from vla_bench.cli.display.words import bar, duration, interval, percent
+from vla_bench.cli.reading import open_results
 from vla_bench.envs.registry import find_suite
 from vla_bench.envs.runtime.rendering import choose_renderer
 from vla_bench.harness.config import RunConfig
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from vla_bench.harness.events import Listener
     from vla_bench.results.runs import RunSummary
 
-__all__ = ["Stage", "tell_story"]
+__all__ = ["Stage", "Story", "tell_story"]
 
 SUITE, PROTOCOL, TRIALS = "metaworld_mt10", "compact", 2
 HOLD = 4
@@ -46,8 +49,17 @@ class Stage:
     photographer: Photographer | None = None
 
 
-def tell_story(stage: Stage) -> list[RunSummary]:
-    """Run both acts, print both results, and say what to type next.
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What came of it: both runs, a film where one was made, and whether the replay agreed; None without a replay."""
+
+    runs: tuple[RunSummary, RunSummary]
+    film: Path | None = None
+    is_replay_equal: bool | None = None
+
+
+def tell_story(stage: Stage) -> Story:
+    """Run both policies, print both results and what tells them apart, and say what to type next.
 
     Raises:
         SuiteNotInstalled, MissingExtra: Meta-World is not installed; the message has the line.
@@ -55,18 +67,42 @@ def tell_story(stage: Stage) -> list[RunSummary]:
     begun_s = monotonic()
     cameras = _usable_cameras()
     expert = {"chunk": HOLD, "cameras": cameras}
-    _title("1", f"a scripted expert drives {SUITE} through a policy server over HTTP", cameras)
+    pictures = f"pictures: {', '.join(cameras)}" if cameras else "no pictures"
+    _title("1", f"a scripted expert drives {SUITE} through a policy server over HTTP", pictures)
     saboteur = Saboteur(KILL_AFTER)
     try:
         first = _act(stage, "demo-expert", expert, saboteur)
     finally:
         saboteur.stop()
     _print_result(first)
-    _title("2", f"the same plan by a clumsy twin: noise of {NOISE} on every action", cameras)
+    _title("2", f"the same plan by a clumsy twin: noise of {NOISE} on every action", pictures)
     second = _act(stage, "demo-clumsy", {**expert, "noise": NOISE})
     _print_result(second)
-    _close([first, second], stage, monotonic() - begun_s)
-    return [first, second]
+    told = Story(runs=(first, second))
+    if first.is_complete and second.is_complete:
+        told = _tell_apart(told, stage, has_pictures=bool(cameras))
+    _close(told, stage, monotonic() - begun_s)
+    return told
+
+
+def _tell_apart(told: Story, stage: Stage, *, has_pictures: bool) -> Story:
+    """The acts that need both results: verdict, flips, film, replay."""
+    expert, clumsy = told.runs
+    shoot = stage.photographer.shoot if stage.photographer is not None else lambda: None
+    _title("3", "may the twin replace the expert? The gate's answer", "`vla-bench gate`")
+    print_gate_verdict(clumsy, expert, stage.db)
+    shoot()
+    film = None
+    with open_results(stage.db) as store:
+        _title("4", "the episodes that ended otherwise, and one of them side by side", "`vla-bench video --beside`")
+        flipped = print_flips(store, clumsy.name, expert.name)
+        if flipped and has_pictures:
+            film = film_a_flip(store, flipped, (expert.name, clumsy.name), stage.workers)
+        shoot()
+        _title("5", "the twin's actions once more, without the twin", "`vla-bench verify`")
+        is_equal = print_replay(store, clumsy.name, stage.workers)
+        shoot()
+    return replace(told, film=film, is_replay_equal=is_equal)
 
 
 def _act(stage: Stage, name: str, options: dict[str, Any], *more: Listener) -> RunSummary:
@@ -109,15 +145,14 @@ def _usable_cameras() -> list[str]:
     return [camera.name for camera in find_suite(SUITE, PROTOCOL).cameras]
 
 
-def _title(number: str, text: str, cameras: list[str]) -> None:
-    pictures = f"pictures: {', '.join(cameras)}" if cameras else "no pictures"
+def _title(number: str, text: str, how: str) -> None:
     story().rule(style="dim")
-    story().print(f"[bold cyan]{number}[/]  [bold]{text}[/]  [dim]({pictures})[/]", soft_wrap=True)
+    story().print(f"[bold cyan]{number}[/]  [bold]{text}[/]  [dim]({how})[/]", soft_wrap=True)
 
 
-def _close(runs: list[RunSummary], stage: Stage, took_s: float) -> None:
+def _close(told: Story, stage: Stage, took_s: float) -> None:
     """Both runs side by side, and the next commands."""
-    console = answer()
+    console, runs = answer(), told.runs
     story().rule(style="dim")
     # A bar and the score line do not both fit into 80 columns.
     bars = [" |"] if console.width >= 100 else []
@@ -128,9 +163,12 @@ def _close(runs: list[RunSummary], stage: Stage, took_s: float) -> None:
     console.print(table)
     plan = f"plan {runs[0].plan_hash[:12]}" if runs[0].plan_hash == runs[1].plan_hash else "different plans"
     console.print(f"Both ran {plan}; every episode is in the database. All took {duration(took_s)}.\n")
+    if told.film is not None:
+        console.print(f"Side by side: [bold]{escape(str(told.film))}[/]\n", soft_wrap=True)
     console.print("Next:")
     where = f" --db {stage.db}" if stage.db else ""
     for line, why in (
+        (f"vla-bench report {runs[0].name} {runs[1].name}{where}", "both results as one page, failures in pictures"),
         (f"vla-bench show {runs[1].name}{where}", "any result again; --json for programs"),
         ("vla-bench run --policy random --suite metaworld_reach --trials 2", "a run of your own"),
         ("vla-bench serve random", "what a policy server is: yours is 20 lines, see the README"),
