@@ -42,8 +42,10 @@ from vla_bench.spec.errors import (
 from vla_bench.spec.messages import PolicyInfo
 
 E0 = episode("e0")
-SHORT = Deadlines(connect_s=5.0, first_act_s=0.4, act_s=0.4)
-"""Deadlines of `act`: generous to loopback, short for a test."""
+PATIENT = Deadlines(connect_s=60.0, first_act_s=60.0, act_s=60.0)
+"""For answers that come: on a busy machine they take what they take."""
+SHORT = Deadlines(connect_s=60.0, first_act_s=0.4, act_s=0.4)
+"""For answers that never come."""
 
 
 @contextlib.contextmanager
@@ -51,10 +53,22 @@ def session_with(act: Callable[[Talk], None], **options: Any) -> Iterator[tuple[
     """A session, reset to `E0`, at a server made by hand."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(raw_server(act))
-        connection = stack.enter_context(contextlib.closing(connect(server.url, **({"deadlines": SHORT} | options))))
+        connection = stack.enter_context(contextlib.closing(connect(server.url, **({"deadlines": PATIENT} | options))))
         session = connection.open_session()
         session.reset(E0)
         yield session, server
+
+
+@contextlib.contextmanager
+def hurried(session: HttpSession) -> Iterator[None]:
+    """Expect no answer, and do not wait for it as long as for one that comes."""
+    connection = session._connection
+    patient, connection._deadlines = connection._deadlines, SHORT
+    try:
+        with pytest.raises(PolicyTimeout, match=r"within 0\.4 s"):
+            yield
+    finally:
+        connection._deadlines = patient
 
 
 def honest(talk: Talk) -> None:
@@ -122,11 +136,9 @@ def test_an_unknown_host_is_unreachable() -> None:
 
 
 def test_a_port_that_never_answers_is_a_timeout() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        began = time.monotonic()
-        with pytest.raises(PolicyTimeout, match=r"no whole answer from .* within 0\.3 s"):
-            connect(f"http://127.0.0.1:{listener.getsockname()[1]}", deadlines=replace(SHORT, connect_s=0.3))
-        assert time.monotonic() - began >= 0.3
+    silent = pytest.raises(PolicyTimeout, match=r"no whole answer from .* within 0\.3 s")
+    with socket.create_server(("127.0.0.1", 0)) as listener, silent:
+        connect(f"http://127.0.0.1:{listener.getsockname()[1]}", deadlines=replace(SHORT, connect_s=0.3))
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
@@ -261,16 +273,14 @@ def test_a_digest_that_differs_is_another_policy_even_if_the_handshake_hides_it(
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no SIGSTOP here")
 def test_a_stopped_server_is_noticed_within_the_deadline_and_forgiven_afterwards() -> None:
-    with server_process() as (url, child), contextlib.closing(connect(url, deadlines=SHORT)) as connection:
+    with server_process() as (url, child), contextlib.closing(connect(url, deadlines=PATIENT)) as connection:
         session = connection.open_session()
         session.reset(E0)
         ask(session)
         os.kill(child.pid, signal.SIGSTOP)
         try:
-            began = time.monotonic()
-            with pytest.raises(PolicyTimeout, match=r"within 0\.4 s"):
+            with hurried(session):
                 ask(session, 1)
-            assert 0.35 < time.monotonic() - began < 5
             with pytest.raises(PolicyTimeout):  # the port still accepts: opening has its own deadline
                 connect(url, deadlines=replace(SHORT, connect_s=0.3))
         finally:
@@ -282,10 +292,10 @@ def test_a_question_that_hangs_does_not_spoil_the_next() -> None:
     hung = threading.Event()
 
     def hang(talk: Talk) -> None:
-        hung.wait(5)
+        hung.wait(60)
 
     with session_with(then_honest(hang)) as (session, server):
-        with pytest.raises(PolicyTimeout):
+        with hurried(session):
             ask(session)
         assert ask(session, 1) == 1.0
         assert server.n_connections == 3  # handshake, session, and another after the timeout
@@ -296,11 +306,11 @@ def test_an_answer_after_the_deadline_is_never_used() -> None:
     late = threading.Event()
 
     def answer_late(talk: Talk) -> None:
-        late.wait(5)
+        late.wait(60)
         talk.send(http(talk.chunk(99.0)))
 
     with session_with(then_honest(answer_late)) as (session, _):
-        with pytest.raises(PolicyTimeout):
+        with hurried(session):
             ask(session)
         late.set()
         assert [ask(session, step) for step in (1, 2, 3)] == [1.0, 2.0, 3.0]
@@ -318,17 +328,15 @@ def test_bytes_that_drip_do_not_stretch_the_deadline(what: str) -> None:
             reply = reply[:n_head]
         talk.drip(reply, 0.02)
 
+    # Every byte comes in time, and the whole only after seconds: a deadline for each byte would let it pass.
     with session_with(then_honest(drip)) as (session, _):
-        began = time.monotonic()
-        with pytest.raises(PolicyTimeout):
+        with hurried(session):
             ask(session)
-        assert time.monotonic() - began < 2
         assert ask(session, 1) == 1.0
 
 
 def test_a_reply_in_pieces_within_the_deadline_is_whole() -> None:
-    patient = replace(SHORT, first_act_s=30.0, act_s=30.0)
-    with session_with(lambda talk: talk.drip(http(talk.chunk(5.0)), 0.0002), deadlines=patient) as (session, _):
+    with session_with(lambda talk: talk.drip(http(talk.chunk(5.0)), 0.0002)) as (session, _):
         assert ask(session) == 5.0
 
 
@@ -392,7 +400,7 @@ def test_a_duplicate_reply_that_comes_later_is_dropped_too() -> None:
     def twice(talk: Talk) -> None:
         talk.send(http(talk.chunk(float(talk.n))))
         if talk.n == 0:
-            again.wait(5)
+            again.wait(60)
             talk.send(http(talk.chunk(99.0)))
             sent.set()
 
@@ -400,7 +408,7 @@ def test_a_duplicate_reply_that_comes_later_is_dropped_too() -> None:
     with session_with(twice) as (session, _):
         assert ask(session) == 0.0
         again.set()
-        sent.wait(5)
+        sent.wait(60)
         time.sleep(0.05)  # bytes sent are not yet bytes received
         assert [ask(session, step) for step in (1, 2)] == [1.0, 2.0]
 
@@ -567,14 +575,14 @@ def test_the_first_answer_of_a_server_process_may_take_longer() -> None:
         time.sleep(0.4)
         talk.send(http(talk.chunk(float(talk.n))))
 
-    with session_with(slow, deadlines=Deadlines(connect_s=5, first_act_s=5, act_s=0.1)) as (session, _):
+    with session_with(slow, deadlines=replace(PATIENT, act_s=0.1)) as (session, _):
         assert ask(session) == 0.0
         with pytest.raises(PolicyTimeout, match=r"within 0\.1 s"):
             ask(session, 1)
 
 
 def test_a_session_that_expired_is_lost() -> None:
-    with BackgroundServer(EchoPolicy(), session_expiry_s=0.2) as server:
+    with BackgroundServer(EchoPolicy(), session_expiry_s=2.0) as server:
         session = connect(server.url).open_session()
         session.reset(E0)
         while server.host.n_sessions:
@@ -596,13 +604,15 @@ def test_a_full_server_is_unreachable() -> None:
 
 def test_closing_a_session_of_a_dead_server_neither_raises_nor_waits() -> None:
     with raw_server(lambda talk: None) as server:
-        connection = connect(server.url, deadlines=SHORT)
+        connection = connect(server.url, deadlines=PATIENT)
         session = connection.open_session()
-        with pytest.raises(PolicyTimeout):
+        with hurried(session):
             ask(session)
-    began = time.monotonic()
-    connection.close()
-    assert time.monotonic() - began < 1
+    closing = threading.Thread(target=connection.close, daemon=True)
+    closing.start()
+    # Far less than the deadline that waiting for an answer would take.
+    closing.join(PATIENT.act_s / 2)
+    assert not closing.is_alive()
 
 
 def test_no_socket_is_left_behind() -> None:

@@ -67,9 +67,9 @@ def call_close(policy: Policy, session: str) -> None:
 def call_act(policy: Policy, batch: Sequence[Observation]) -> list[Answer]:
     """Ask for a batch; one answer per observation, in order.
 
-    A policy that raises over a batch is asked again row by row, so that the one row that it cannot take does not cost the
-    others their episodes. Another number of answers than of observations is every row's error. Anything else that is
-    wrong concerns its own row alone.
+    A policy that raises over a batch is asked again row by row, so that the one row that it cannot take does not cost
+    the others their episodes. Another number of answers than of observations is every row's error. Anything else that
+    is wrong concerns its own row alone.
     """
     try:
         returned: Any = policy.act(batch)
