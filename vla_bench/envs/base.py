@@ -36,8 +36,8 @@ class Installation:
         versions: distribution → exact version that must be installed (`mujoco` → `3.3.0`); empty for any.
         pythons: interpreters it can use, best first (`3.11`); empty for the present one.
         lock_file: hash-pinned requirements inside the `vla_bench` package for `vla-bench env create`, empty for none.
-        finish: module that the new environment's own interpreter runs last (`python -m …`) and that must end with status
-            0: it links and checks what packages alone cannot bring. Empty for none.
+        finish: module that the new environment's own interpreter runs last (`python -m …`) and that must end with
+            status 0: it links and checks what packages alone cannot bring. Empty for none.
         renderer: which probe finds its render back end (`mujoco`), empty where it renders without one.
     """
 

@@ -152,7 +152,7 @@ def _finite(value: float) -> float:
 
 
 def storable(value: Any) -> Any:
-    """Plain JSON values of what a simulator or a foreign file says; an odd value becomes its text rather than losing the episode."""
+    """Plain JSON values of what a simulator or a foreign file says; an odd one becomes its text, the episode stays."""
     if isinstance(value, Mapping):
         return {plain_text(key): storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

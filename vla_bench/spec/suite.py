@@ -83,8 +83,8 @@ class Protocol:
         name, version: `standard`, 1. Written together as `standard/1`.
         n_trials: trials per task of the full plan.
         base_seed: env seed of trial 0.
-        seed_stride: trial i has env seed `base_seed + seed_stride * i`; 0 where all trials of a task share one seed, and
-            the trial's number decides what is drawn from it.
+        seed_stride: trial i has env seed `base_seed + seed_stride * i`; 0 where all trials of a task share one seed,
+            and the trial's number decides what is drawn from it.
         action_bounds: what happens to an action outside the bounds.
         settling_steps: no-op steps before the policy is asked.
         parameters: the suite's own knobs (picture quality, fixture sequence, …), plain JSON values.
@@ -144,8 +144,8 @@ class Suite:
             suite has no task at all is shown with its note.
         assets: set of assets that no package brings → digest of what is installed; empty where none is needed.
         standin: why results are no results (made-up assets); empty for a real suite. Such runs are never submitted.
-        scene_tag: tag whose values name what a simulator builds slowly and then keeps (`base_task`), or `task` where every
-            task has its own; a run then goes scene by scene. Empty where changing tasks costs nothing.
+        scene_tag: tag whose values name what a simulator builds slowly and then keeps (`base_task`), or `task` where
+            every task has its own; a run then goes scene by scene. Empty where changing tasks costs nothing.
         privileged: whether oracle policies can ask for simulator truth.
         control_modes: controllers to choose from besides the default one, each with what an action means to it.
         deterministic: whether equal episodes and actions give equal bits (replay is possible).
