@@ -47,7 +47,8 @@ class PlayTableSimEnv:
 
     def reset(self, robot_obs, scene_obs):
         self.world.start(robot_obs, scene_obs)
-        self.drawn = Cameras(self.world, sight=False)
+        self.drawn = Cameras(self.world, shortcuts=False)
+        self.drawn.begin()
         return self.observe()
 
     def step(self, action):

@@ -47,6 +47,7 @@ class Arm:
 
     Attributes:
         body: PyBullet's id.
+        pedestal: the id of what it stands on.
         gripper_action: the last one, 1 open, -1 closed.
         target_position, target_euler: what relative actions add to, float64 `[3]` each, metres and radians. They follow
             the actions and not the arm, so that targets out of reach wind up.
@@ -61,7 +62,7 @@ class Arm:
         upright = bullet.getQuaternionFromEuler((0.0, 0.0, 0.0))
         model = str(assets / "franka_panda/panda_longer_finger.urdf")
         self.body: int = bullet.loadURDF(model, _BASE, upright, useFixedBase=True, physicsClientId=client)
-        self._add_pedestal()
+        self.pedestal = self._add_pedestal()
         gear = bullet.createConstraint(
             self.body, _FINGERS[0], self.body, _FINGERS[1], bullet.JOINT_GEAR, [1, 0, 0], [0, 0, 0], [0, 0, 0],
             physicsClientId=client,
@@ -72,13 +73,14 @@ class Arm:
         self.target_euler = np.zeros(3)
         self.reset(_REST, _OPEN_M)
 
-    def _add_pedestal(self) -> None:
+    def _add_pedestal(self) -> int:
         place = [_BASE[0] - 0.05, _BASE[1], _BASE[2] / 2]
         shape = bullet.createVisualShape(
             bullet.GEOM_CYLINDER, radius=0.13, length=_BASE[2], rgbaColor=[1, 1, 1, 1], visualFramePosition=place,
             physicsClientId=self._client,
         )  # fmt: skip
-        bullet.createMultiBody(baseVisualShapeIndex=shape, physicsClientId=self._client)
+        body: int = bullet.createMultiBody(baseVisualShapeIndex=shape, physicsClientId=self._client)
+        return body
 
     def reset(self, joints: NDArray[np.float64] | tuple[float, ...], finger: float) -> None:
         """Put the arm at 7 joint angles (radians) and each finger at `finger` metres, at rest, and hold it there."""

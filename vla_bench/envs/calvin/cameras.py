@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_bench.envs.calvin.bullet import bullet
+from vla_bench.envs.calvin.floor import Drawing, Floor
 from vla_bench.envs.calvin.sight import Sight
 from vla_bench.envs.calvin.world import World
 
@@ -53,18 +54,24 @@ class Picture(NamedTuple):
 
 
 class Cameras:
-    """The cameras of one loaded world, with whatever renderer its client has."""
+    """The cameras of one world, with whatever renderer its client has."""
 
-    def __init__(self, world: World, *, sight: bool) -> None:
+    def __init__(self, world: World, *, shortcuts: bool) -> None:
         """Nothing is drawn yet.
 
         Args:
-            world: just started; a world that is started anew wants new cameras.
-            sight: whether links that a camera cannot see are hidden from the renderer: see `Sight`. For TinyRenderer
-                only, where it is exact.
+            world: to look at; call `begin` after each of its starts.
+            shortcuts: whether what a picture does not need is left out: see `Sight` and `Floor`. For TinyRenderer only,
+                where they are exact.
         """
         self._world = world
-        self._sight = Sight(world.arm, world.client) if sight else None
+        self._has_shortcuts = shortcuts
+        self._sight: Sight | None = None
+        self._floor: Floor | None = None
+
+    def begin(self) -> None:
+        """Look at a world that has just been loaded: everything in it is shown again."""
+        self._sight = Sight(self._world.arm, self._world.client) if self._has_shortcuts else None
 
     def take(self, camera: str) -> Picture:
         """Draw the present state as `static` or `gripper` sees it. Changes nothing that decides the future."""
@@ -72,14 +79,25 @@ class Cameras:
         view = _STATIC_VIEW if camera == "static" else _gripper_view(self._world)
         if self._sight is not None:
             self._sight.look(view, lens.fov)
-        _, _, rgba, buffer, _ = bullet.getCameraImage(
+            drawing = self._over_floor() if camera == "static" else self._draw(lens, view)
+        else:
+            drawing = self._draw(lens, view)
+        near, far = lens.near_m, lens.far_m
+        return Picture(drawing.rgb, far * near / (far - (far - near) * drawing.buffer))
+
+    def _over_floor(self) -> Drawing:
+        if self._floor is None:
+            self._floor = Floor(self._world, lambda: self._draw(LENSES["static"], _STATIC_VIEW))
+        return self._floor.draw()
+
+    def _draw(self, lens: Lens, view: Matrix) -> Drawing:
+        _, _, rgba, buffer, body = bullet.getCameraImage(
             width=lens.size, height=lens.size, viewMatrix=view, projectionMatrix=lens.projection,
             physicsClientId=self._world.client,
         )  # fmt: skip
         shape = (lens.size, lens.size)
         rgb = np.ascontiguousarray(np.reshape(rgba, (*shape, 4))[:, :, :3], np.uint8)
-        depth = np.reshape(buffer, shape).astype(np.float32)
-        return Picture(rgb, lens.far_m * lens.near_m / (lens.far_m - (lens.far_m - lens.near_m) * depth))
+        return Drawing(rgb, np.reshape(buffer, shape).astype(np.float32), np.reshape(body, shape))
 
 
 def _gripper_view(world: World) -> Matrix:

@@ -37,17 +37,17 @@ class CalvinEnv(SuiteEnv):
         self._subtask_steps: int = rules["subtask_steps"]
         self._is_absolute: bool = rules["actions"] == "absolute"
         where = scene(rules["scene"])
-        self._has_sight = rules["renderer"] == "tiny"
+        is_tiny = rules["renderer"] == "tiny"
         self._world = World(
             where,
             checked_assets(),
             button_remembers=rules["button_reset"] == "head",
-            egl=bool(options.cameras) and not self._has_sight,
+            egl=bool(options.cameras) and not is_tiny,
         )
         self._rule: Rule | None = None
         self._subtasks: tuple[str, ...] = ()
         self._stage_start = 0
-        self._cameras: Cameras
+        self._cameras = Cameras(self._world, shortcuts=is_tiny)
         self._pictures_now: dict[str, Picture] = {}
 
     def _start(self, episode: Episode) -> Mapping[str, Any]:
@@ -60,7 +60,7 @@ class CalvinEnv(SuiteEnv):
             self._hold(self._rules["held_steps"], CLOSED)
         self._world.place(np.array(ROBOT_START), start)
         self._hold(self.suite.protocol.settling_steps, CLOSED if episode.initial_state["grasped"] else OPEN)
-        self._cameras = Cameras(self._world, sight=self._has_sight)
+        self._cameras.begin()
         self._begin_stage(0)
         return {"scene_obs": start.tolist()}
 

@@ -37,6 +37,7 @@ class World:
         arm: the robot.
         table: the desk.
         blocks: colour → PyBullet's id, in the scene's order.
+        plane: the floor's id.
     """
 
     def __init__(self, scene: Scene, assets: Path, *, button_remembers: bool = True, egl: bool = False) -> None:
@@ -60,6 +61,7 @@ class World:
         self.arm: Arm
         self.table: Table
         self.blocks: dict[str, int] = {}
+        self.plane = -1
 
     def start(self, robot_obs: NDArray[np.float64], scene_obs: NDArray[np.float64]) -> None:
         """Load everything anew and put it where the two observations say: bits do not depend on what ran before.
@@ -88,7 +90,7 @@ class World:
             for block in self.scene.blocks
         }  # fmt: skip
         self.table = Table(self.client, self._assets, self.scene)
-        bullet.loadURDF(str(self._assets / "plane/plane.urdf"), physicsClientId=self.client)
+        self.plane = bullet.loadURDF(str(self._assets / "plane/plane.urdf"), physicsClientId=self.client)
 
     def place(self, robot_obs: NDArray[np.float64], scene_obs: NDArray[np.float64]) -> None:
         """Upstream's own reset: put everything somewhere, at rest, and take one substep. Contacts stay remembered."""

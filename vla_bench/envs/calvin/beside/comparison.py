@@ -203,7 +203,8 @@ def _last_json(output: str) -> dict[str, Any]:
 
 def _run_ours(world: World, rollout: _Rollout, tasks: Sequence[str]) -> dict[str, NDArray[Any]]:
     world.start(np.array(ROBOT_START), scene_start(chains()[rollout.chain].state))
-    cameras = Cameras(world, sight=True)
+    cameras = Cameras(world, shortcuts=True)
+    cameras.begin()
     rules = [begin_rule(task, world) for task in tasks]
     found: dict[str, NDArray[Any]] = {f"{name}_0": cameras.take(name).rgb for name in ("static", "gripper")}
     seen, hits = [(world.robot_obs(), world.scene_obs())], []
