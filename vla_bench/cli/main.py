@@ -74,12 +74,12 @@ COMMANDS: tuple[CommandEntry, ...] = (
         UNDERSTAND,
         "Report runs of several trainings, checkpoints or evaluation seeds as one, each spread by itself.",
     ),
-    CommandEntry("table", PUBLISH, "Print runs and groups as a table for a paper, with n, variant and seeds."),
     CommandEntry(
         "video",
         UNDERSTAND,
         "Film episodes of a run: pictures are made by replay, at any size, with no GPU, and written as H.264.",
     ),
+    CommandEntry("table", PUBLISH, "Print runs and groups as a table for a paper, with n, variant and seeds."),
     CommandEntry(
         "export",
         PUBLISH,
