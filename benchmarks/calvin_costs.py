@@ -1,6 +1,6 @@
 """What CALVIN costs here: construction, a reload, a control step beside its bare physics, pictures, memory.
 
-    python benchmarks/calvin_costs.py [--upstream CHECKOUT] [--steps 300] [--pictures 20]
+    python -m benchmarks.calvin_costs [--upstream CHECKOUT] [--steps 300] [--pictures 20]
 
 Wants the assets (`vla-bench assets install calvin`). A control step is timed inside its own trajectory: the same eight
 `stepSimulation` calls and one inverse kinematics, with contacts or without, are what the whole step is divided by.
