@@ -9,7 +9,7 @@ import threading
 import psutil
 
 from vla_bench.cli.display.console import story
-from vla_bench.harness.events import Listener
+from vla_bench.harness.events import Listener, ServerWait
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.result import AttemptResult, EpisodeResult
 
@@ -41,6 +41,10 @@ class Saboteur(Listener):
             self._timer = threading.Timer(DELAY_S, _kill_server)
             self._timer.daemon = True
             self._timer.start()
+
+    def waiting_for_server(self, wait: ServerWait) -> None:
+        """Spare the server that is being started: a demo that kills it too would have none."""
+        self.stop()
 
     def stop(self) -> None:
         """Kill nobody from now on."""
