@@ -112,7 +112,11 @@ def test_the_end_says_how_it_ended_and_stands(
 def test_the_subtask_is_drawn_in_and_changes(reel: Reel) -> None:
     (recording,) = named(reel.recordings, ["reach_in_order:0"])
     found = film_strips(
-        SUITE, reel, [recording], style=FilmStyle(height=64), choose=lambda recording, begin, end: range(begin + 1, end + 1)
+        SUITE,
+        reel,
+        [recording],
+        style=FilmStyle(height=64),
+        choose=lambda recording, begin, end: range(begin + 1, end + 1),
     )
     ((strip, _),) = found
     assert strip is not None
@@ -260,7 +264,8 @@ def test_grids_have_the_shape_of_a_screen_and_few_holes(n: int, columns: int) ->
 
 
 def test_a_strip_shows_its_last_picture_after_the_end(reel: Reel) -> None:
-    found = film_strips(SUITE, reel, reel.recordings[:1], style=FilmStyle(height=32), choose=lambda recording, begin, end: ())
+    style = FilmStyle(height=32)
+    found = film_strips(SUITE, reel, reel.recordings[:1], style=style, choose=lambda recording, begin, end: ())
     ((strip, _),) = found
     assert isinstance(strip, Strip)
     assert strip.at(10**6) is strip.frames[-1]
