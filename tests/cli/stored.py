@@ -39,11 +39,12 @@ def store_run(
     repeats: int = 1,
     trials: int | None = None,
     latency_ms: Sequence[float] = (10.0, 20.0),
+    policy: str = "",
 ) -> None:
     """Store a run whose episodes ended like this, in plan order; None is lost, and what is not given was not run."""
     of = of or suite()
     plan = make_plan(of, repeats=repeats, n_trials=trials)
-    spec = samples.spec(name, of, plan=plan, policy=PolicyInfo(name=f"{name}-policy"))
+    spec = samples.spec(name, of, plan=plan, policy=PolicyInfo(name=policy or f"{name}-policy"))
     results = []
     for at, (episode, success) in enumerate(zip(plan.episodes, successes, strict=False)):
         outcome = Outcome.POLICY_ERROR if success is None else Outcome.SUCCESS if success else Outcome.FAILURE
