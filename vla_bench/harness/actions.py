@@ -44,9 +44,12 @@ def check_actions(actions: Any, n_entries: int, chunk_length: int | None = None)
     if not np.isfinite(actions).all():
         row, column = np.argwhere(~np.isfinite(actions))[0]
         raise ActionError(f"action {row} of the chunk is not finite: entry {column} is {actions[row, column]}")
+    if type(actions) is np.ndarray and actions.dtype == np.float32:
+        return np.ascontiguousarray(actions)
+    # A masked array shows its hidden numbers only now.
     with np.errstate(over="ignore"):
         narrowed = np.ascontiguousarray(actions, dtype=np.float32)
-    if narrowed is not actions and not np.isfinite(narrowed).all():
+    if not np.isfinite(narrowed).all():
         raise ActionError("an action is outside the range of float32")
     return narrowed
 
@@ -121,11 +124,9 @@ class ActionFilter:
     def _bounded(self, actions: Actions) -> Actions:
         low, high = np.float32(self._convention.low), np.float32(self._convention.high)
         self._is_clipped = np.zeros(len(actions), np.bool_)
-        if self._bounds is ActionBounds.NONE:
+        if self._bounds is ActionBounds.NONE or (actions.min() >= low and actions.max() <= high):
             return actions
         is_outside = (actions < low) | (actions > high)
-        if not is_outside.any():
-            return actions
         if self._bounds is ActionBounds.HARD:
             row, column = np.argwhere(is_outside)[0]
             raise ActionError(

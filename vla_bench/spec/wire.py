@@ -10,6 +10,7 @@ import base64
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,33 @@ _DTYPE = re.compile(r"[<>|=]?[biuf][1248]")
 def encode_array(value: Any) -> Any:
     """Encode what msgpack cannot: the `default=` hook. Data are the C-order bytes, little endian."""
     if isinstance(value, np.ndarray):
-        if not _DTYPE.fullmatch(value.dtype.str):
-            raise TypeError(f"arrays of dtype {value.dtype} do not travel")
-        array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        name = value.dtype.str
+        array = np.ascontiguousarray(value, dtype=_dtype_to_send(name))
         # A memoryview saves one copy of every picture.
-        data = array.reshape(-1).view(np.uint8).data if array.size else b""
+        data = memoryview(array).cast("B") if array.size else b""
         return {"__ndarray__": array.dtype.str, "shape": list(value.shape), "data": data}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} does not travel")
+
+
+@lru_cache(maxsize=64)
+def _dtype_to_send(name: str) -> np.dtype[Any]:
+    """The little-endian dtype under which arrays of this one travel; found once, since every message has arrays."""
+    if not _DTYPE.fullmatch(name):
+        raise TypeError(f"arrays of dtype {np.dtype(name)} do not travel")
+    return np.dtype(name).newbyteorder("<")
+
+
+@lru_cache(maxsize=64)
+def _dtype_received(name: str) -> np.dtype[Any]:
+    """The dtype that a message names."""
+    if not _DTYPE.fullmatch(name):
+        raise ValueError(f"not an array: dtype {name!r}")
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise ValueError(f"not an array: dtype {name!r}") from error
 
 
 def encode_array_as_text(value: Any) -> Any:
@@ -55,12 +74,9 @@ def decode_value(value: Mapping[str, Any]) -> Any:
     if "__ndarray__" not in value:
         return value
     name, shape, data = value["__ndarray__"], value.get("shape"), value.get("data")
-    if not (isinstance(name, str) and _DTYPE.fullmatch(name)):
+    if not isinstance(name, str):
         raise ValueError(f"not an array: dtype {name!r}")
-    try:
-        dtype = np.dtype(name)
-    except TypeError as error:
-        raise ValueError(f"not an array: dtype {name!r}") from error
+    dtype = _dtype_received(name)
     if not (isinstance(shape, list | tuple) and all(type(n) is int and n >= 0 for n in shape)):
         raise ValueError(f"not an array: shape {shape!r}")
     if isinstance(data, str):

@@ -23,6 +23,7 @@ MAX_FRAME_BYTES: Final = 64 << 20
 """Pictures do not travel here; what does is far smaller."""
 
 _HEADER = struct.Struct(">I")
+_TIMEVAL = struct.Struct("@ll")
 _READ_BYTES = 1 << 16
 
 
@@ -48,6 +49,9 @@ class Channel:
         self._socket = sock
         self._max_bytes = max_bytes
         self._buffer = bytearray()
+        # Python's own timeouts cost a poll before every call; the kernel's cost nothing.
+        sock.settimeout(None)
+        self._timeout_s: float | None = None
         self._packer = msgpack.Packer(default=encode_array)
 
     def send(self, message: Any, *, timeout_s: float | None = None) -> None:
@@ -67,9 +71,9 @@ class Channel:
         if len(body) > self._max_bytes:
             raise ChannelGarbage(f"a message of {len(body)} bytes is over the limit of {self._max_bytes}")
         try:
-            self._socket.settimeout(timeout_s)
+            self._limit(timeout_s)
             self._socket.sendall(_HEADER.pack(len(body)) + body)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise ChannelTimeout(f"not read within {timeout_s:g} s") from error
         except OSError as error:
             raise ChannelClosed(str(error)) from error
@@ -86,6 +90,7 @@ class Channel:
             ChannelGarbage: the frame is too long or is not msgpack.
         """
         deadline = None if timeout_s is None else monotonic() + timeout_s
+        self._limit(timeout_s)
         body = self._take(_HEADER.size, deadline)
         (length,) = _HEADER.unpack(body)
         if length > self._max_bytes:
@@ -100,22 +105,40 @@ class Channel:
         """Take `count` bytes off the stream. A small answer is one read: header and body arrive together."""
         buffer = self._buffer
         while len(buffer) < count:
-            remaining_s = None if deadline is None else deadline - monotonic()
-            if remaining_s is not None and remaining_s <= 0:
-                raise ChannelTimeout("no whole answer in time")
             try:
-                self._socket.settimeout(remaining_s)
                 data = self._socket.recv(_READ_BYTES)
-            except TimeoutError as error:
+            except BlockingIOError as error:
                 raise ChannelTimeout("no whole answer in time") from error
             except OSError as error:
                 raise ChannelClosed(str(error)) from error
             if not data:
                 raise ChannelClosed("end of file" + (" inside a frame" if buffer else ""))
             buffer += data
+            if len(buffer) < count and deadline is not None:
+                self._limit(deadline - monotonic())
         taken = bytes(memoryview(buffer)[:count])
         del buffer[:count]
         return taken
+
+    def _limit(self, timeout_s: float | None) -> None:
+        """Have the kernel end a read or write after so long; 0 is "for ever" to it.
+
+        Raises:
+            ChannelTimeout: the time is over already.
+        """
+        if timeout_s == self._timeout_s:
+            return
+        if timeout_s is not None and timeout_s <= 0:
+            raise ChannelTimeout("no whole answer in time")
+        whole_s, part_s = divmod(timeout_s or 0.0, 1.0)
+        # A microsecond at least: what rounds to 0 would be for ever.
+        limit = _TIMEVAL.pack(int(whole_s), max(int(1e6 * part_s), 0 if timeout_s is None or whole_s else 1))
+        try:
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+        self._timeout_s = timeout_s
 
     def hang_up(self) -> None:
         """Tell the other end that nothing follows; what it still sends can be received."""
