@@ -18,6 +18,7 @@ import pytest
 from typer.main import get_command
 
 from tests.cli.conftest import PROGRAM, Run
+from tests.cli.stored import pattern, store_run
 from tests.results import foreign
 from vla_bench.cli.main import COMMANDS, EXAMPLE, build_cli
 
@@ -77,6 +78,11 @@ def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.Fixt
         request.getfixturevalue("finished_run")
         for number in (1, 2):
             shutil.copy(home / "results.db", home / f"shard-{number}.db")
+    if line.startswith(("compare", "gate")):
+        for name, n_failures, trials in (("expert", 2, None), ("noisy", 30, None), ("half", 9, 10)):
+            n = 100 if trials is None else 50
+            store_run(home, f"{name}-toy_reach", pattern(n, n_failures), trials=trials)
+        quick("gate", "expert-toy_reach", "--save-baseline", "main.json")
     if URL in line:
         with serving("serve expert", home) as url:
             done = quick(*shlex.split(line.replace(URL, url)), "--trials", "1")

@@ -36,7 +36,7 @@ def _run(help: str, *names: str, **more: Any) -> Any:
         "vla-bench gate expert-toy_reach --baseline main.json --margin 0.05 --junit gate.xml --summary gate.md",
         "vla-bench gate expert-toy_reach --baseline published:75/100 --margin 0.1",
         "vla-bench gate --plan expert-toy_reach --margin 0.02",
-        "vla-bench gate --sequential --policy expert --baseline expert-toy_reach --suite toy_reach --trials 20",
+        "vla-bench gate --sequential -p expert --baseline-policy expert -s toy_reach --trials 20 --margin 0.1",
     )
 )
 def gate(
