@@ -31,7 +31,7 @@ SIZE = 256
 PROPRIO = ("eef_pos", "eef_quat", "gripper_qpos", "joint_pos")
 DEFAULTS = {
     "loop": "ours", "suite": "libero_spatial", "task": 0, "seed": 7, "trials": 1, "steps": 24, "settling": 10,
-    "chunk": 8, "cameras": True, "speedups": "",
+    "chunk": 8, "cameras": True, "speedups": "", "digests": True,
 }  # fmt: skip
 
 
@@ -112,9 +112,11 @@ class Ours:
     def __init__(self, bddl: str, seed: int, cameras: bool) -> None:
         from vla_bench.envs.libero.pictures import Painter
         from vla_bench.envs.libero.simulator import Scene, Simulator
+        from vla_bench.envs.libero.speedups import Speedups
 
         self.simulator = Simulator(Scene(Path(bddl)))
-        self.painter = Painter(self.simulator.model, height=SIZE, width=SIZE) if cameras else None
+        culling = Speedups.chosen().culling
+        self.painter = Painter(self.simulator.model, height=SIZE, width=SIZE, culling=culling) if cameras else None
         self.seed = seed
 
     def begin(self, trial: int, init_state: np.ndarray) -> None:
@@ -149,8 +151,9 @@ def play(loop: Stock | Ours, trial: int, init_state: np.ndarray, job: dict[str, 
     for index, action in enumerate(actions_of(trial, job["steps"], settling)):
         record["success"].append(loop.step(action))
         step = index + 1 - settling
-        record["states"][step] = loop.state()
-        record["proprio"][step] = loop.proprio()
+        if job["digests"] or step == job["steps"]:
+            record["states"][step] = loop.state()
+            record["proprio"][step] = loop.proprio()
         if step >= 0 and step % chunk == 0:
             record["pictures"][step] = loop.look()
     record |= {"cpu_s": process_time() - cpu, "wall_s": perf_counter() - wall}

@@ -130,7 +130,9 @@ class LiberoEnv(SuiteEnv):
         painter = self._painters.get(scene)
         if painter is None:
             size = self.suite.cameras[0]
-            painter = self._painters[scene] = Painter(self.simulator.model, height=size.height, width=size.width)
+            painter = self._painters[scene] = Painter(
+                self.simulator.model, height=size.height, width=size.width, culling=self._speedups.culling
+            )
         image = self.picture(camera, painter.picture(self.simulator.sample, self._sources[camera]))
         return np.ascontiguousarray(image[::-1, ::-1])
 

@@ -24,6 +24,7 @@ class Speedups:
             remembered; else they are made at every reset.
         stages: robosuite runs three forward passes for one physics step at one position and velocity; the second and
             third reuse what depends on these two alone, and no sensor is computed.
+        culling: a software renderer is not given what a picture cannot show.
         controller: the torques come from the same arithmetic without robosuite's look-ups.
     """
 
@@ -31,6 +32,7 @@ class Speedups:
     remembered_draws: bool = True
     remembered_passes: bool = True
     stages: bool = True
+    culling: bool = True
     controller: bool = True
 
     @classmethod
