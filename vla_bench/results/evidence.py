@@ -29,6 +29,8 @@ __all__ = ["Claim", "Evidence", "Finding", "gather_evidence"]
 
 _LAST = ("outcome", "error_kind", "n_steps", "n_clipped", "flags")
 """What an episode's row repeats of the attempt that counts."""
+MOST_TOLD = 3
+"""Findings that are told of a run that cannot be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +116,16 @@ def _gather(connection: Connection, run: RowMapping) -> Evidence:
     planned = {episode.id: (position, episode) for position, episode in enumerate(plan.episodes)}
     rows = _rows(connection, EPISODE, run["id"], EPISODE.c.position)
     attempts = _attempts(connection, run["id"])
-    summary = load_summary(connection, run)
     findings = [
         *_content_findings(run, identity.suite, identity.policy),
         *_machine_findings(connection, run["id"]),
         *_plan_findings(plan),
         *(finding for row in rows for finding in _episode_findings(row, planned, attempts[row["episode_id"]])),
         *_stray_attempts(attempts, rows),
-        *_summary_findings(connection, run["id"], summary),
-        *_aggregate_findings(connection, run["id"], summary),
     ]
+    summary = _summary(connection, run, findings)
+    findings += _summary_findings(connection, run["id"], summary)
+    findings += _aggregate_findings(connection, run["id"], summary)
     known = [row for row in rows if row["episode_id"] in planned]
     claims = [_claim(row, planned[row["episode_id"]][1], attempts[row["episode_id"]]) for row in known]
     return Evidence(
@@ -144,6 +146,15 @@ def _plan(connection: Connection, run: RowMapping) -> Plan:
     if row is None:
         raise StoreCorrupted(f"the plan of run {run['name']!r} is missing from the database")
     return unpack_plan(row["episodes"], row["plan_hash"], row["suite"], row["protocol"])
+
+
+def _summary(connection: Connection, run: RowMapping, findings: Sequence[Finding]) -> RunSummary:
+    """The summary counted anew; rows that cannot be counted are told with what was found of them."""
+    try:
+        return load_summary(connection, run)
+    except StoreCorrupted as error:
+        told = "; ".join(f"{finding.about} {finding.episode}: {finding.message}" for finding in findings[:MOST_TOLD])
+        raise StoreCorrupted(f"{error}{told and f'. Found besides: {told}'}") from error
 
 
 def _settings(run: RowMapping) -> EvalSettings:

@@ -27,6 +27,8 @@ __all__ = ["Film", "FilmStyle", "Reel", "film_strips", "make_films"]
 
 MOST_FRAMES = 300
 """Of a film, unless the user says how many steps lie between frames: twelve seconds."""
+LONGEST_TASK = 100
+"""Characters of a task's name in the name of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +216,9 @@ def _name(parts: Sequence[tuple[Reel, Strip | None, ReplayResult]], *, is_grid: 
         words.append("grid")
     else:
         episode = parts[0][2].episode
-        words += [episode.task, str(episode.trial), *([str(episode.repeat)] if episode.repeat else [])]
+        # File systems take 255 bytes; the id keeps names apart that a cut would make equal.
+        is_long = len(episode.task) > LONGEST_TASK
+        words += [f"{episode.task[:LONGEST_TASK]}-{episode.id[:8]}" if is_long else episode.task]
+        words += [str(episode.trial), *([str(episode.repeat)] if episode.repeat else [])]
         words += [str(result.recorded) for _, _, result in parts]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)) + ".mp4"

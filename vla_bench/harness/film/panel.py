@@ -30,9 +30,9 @@ class Panel:
         """
         self._strip, self._is_small = strip, is_small
         episode = strip.recording.episode
+        self._name = f"{title}: {episode.task}" if title else episode.task
         again = f", repeat {episode.repeat}" if episode.repeat else ""
-        name = episode.task if is_small else f"{episode.task}, trial {episode.trial}{again}"
-        self._title = f"{title}: {name}" if title else name
+        self._trial = "" if is_small else f", trial {episode.trial}{again}"
         height, width = strip.size
         n_pictures = len(strip.frames[0].pictures)
         self._picture_height = height
@@ -85,20 +85,25 @@ class Panel:
     def _outcome(self) -> Outcome | None:
         return self._strip.result.replayed if self._strip.result else None
 
+    def _title(self, width: int) -> str:
+        """Name and trial in so many pixels; of a long name the end is cut, never the trial."""
+        room = width - round(font(self._text).getlength(self._trial))
+        return fitted(self._name, self._text, room) + self._trial
+
     def _draw_line(self, draw: ImageDraw.ImageDraw, mark: Mark) -> None:
         y, side = self._picture_height + GAP // 2, self._line
         x = GAP
         if mark.shape:
             draw_mark(draw, mark, x, y, side - 2)
             x += side
-        draw.text((x, y), fitted(self._title, self._text, self.width - x - GAP), fill=INK.text, font=font(self._text))
+        draw.text((x, y), self._title(self.width - x - GAP), fill=INK.text, font=font(self._text))
 
     def _draw_caption(
         self, draw: ImageDraw.ImageDraw, step: int, stage: int, instruction: str, mark: Mark, n_lines: int
     ) -> None:
         size, line, inner = self._text, self._line, self.width - 2 * GAP
         y = self._picture_height + GAP
-        draw.text((GAP, y), fitted(self._title, size, inner), fill=INK.faint, font=font(size))
+        draw.text((GAP, y), self._title(inner), fill=INK.faint, font=font(size))
         y += line
         for text in wrapped(instruction, size, inner, MAX_LINES):
             draw.text((GAP, y), text, fill=INK.text, font=font(size))
