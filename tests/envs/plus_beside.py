@@ -189,6 +189,28 @@ def compare_noise(job: dict[str, Any]) -> None:
             print("RECORD" + json.dumps(found), flush=True)
 
 
+def read_texts(job: dict[str, Any]) -> None:
+    """What upstream reads from the files of rewritten instructions, and its robots' joints."""
+    from vla_bench.envs.libero.plus.robots import N_ROBOTS
+    from vla_bench.envs.libero.plus.table import plus_tasks
+
+    wrapper = upstream_wrapper()
+    folder = Path(wrapper.__file__).parent.parent / "bddl_files"
+    for task in plus_tasks():
+        if task.variant.kind == "language":
+            problem = wrapper.BDDLUtils.get_problem_info(folder / task.base_suite / f"{task.variant.bddl_stem}.bddl")
+            found = {"task": task.variant.name, "instruction": problem["language_instruction"]}
+            print("RECORD" + json.dumps(found))
+    robots = import_module("liberoplus.liberoplus.envs.robots")
+    kinds = [
+        getattr(robots, f"{mount}Panda{n}") for n in range(1, N_ROBOTS + 1) for mount in ("Mounted", "OnTheGround")
+    ]
+    joints = [kind.init_qpos.fget(None).tolist() for kind in kinds]
+    # Both mounts have the same joints.
+    same = {str(n): joints[2 * n - 2] for n in range(1, N_ROBOTS + 1) if joints[2 * n - 2] == joints[2 * n - 1]}
+    print("RECORD" + json.dumps({"task": "robots", "robots": same}))
+
+
 def main() -> None:
     import logging
     import warnings
@@ -196,7 +218,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     job = {**DEFAULTS, **json.loads(sys.argv[1])}
-    {"upstream": play_upstream, "ours": play_ours, "noise": compare_noise}[job["loop"]](job)
+    {"upstream": play_upstream, "ours": play_ours, "noise": compare_noise, "texts": read_texts}[job["loop"]](job)
 
 
 if __name__ == "__main__":
