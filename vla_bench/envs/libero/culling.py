@@ -93,7 +93,7 @@ class View:
         return np.column_stack([normals, -normals @ self.eye])
 
     def window_of(self, corners: Array) -> tuple[float, float, float, float] | None:
-        """The window around a surface with these corners `[k, 3]`: the whole picture where part of it is behind the eye.
+        """The window around a surface with these corners `[k, 3]`; the whole picture where some are behind the eye.
 
         Returns:
             None where the surface lies outside the picture.

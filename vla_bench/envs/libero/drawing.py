@@ -1,10 +1,10 @@
 """Draws a scene as `mjr_render` does, pixel for pixel, and leaves out what cannot be seen.
 
-A software renderer spends its time on vertices, and LIBERO's scenes have a million of them a picture: `mjr_render` sends
-all of them, and where a surface reflects (the top of the stove) all of them a second time for the mirror image. Here
-each pass gets the geoms that it can show. `mjr_render` itself prepares every picture (it clears, sets lights and the
-view of an empty scene); the geoms are then drawn from the display lists that MuJoCo uploaded, with the same calls in the
-same order.
+A software renderer spends its time on triangles, and LIBERO's scenes have 300,000 of them a picture: `mjr_render` sends
+them all, and where a surface reflects (the top of the stove) all of them a second time for the mirror image. Here each
+pass gets the geoms that it can show. `mjr_render` itself prepares every picture (it clears, sets lights and the view of
+an empty scene); the geoms are then drawn from the display lists that MuJoCo uploaded, with the same calls in the same
+order.
 
 What this cannot do (shadows, skins, a plane seen from behind, …) it says before anything is drawn, and `mjr_render`
 draws that picture alone.
@@ -132,7 +132,7 @@ class Drawing:
     # How it is drawn: the calls of `mjr_render`, in its order.
 
     def _prepare(self, viewport: Any, scene: Any) -> None:
-        """An empty scene: clears the buffer, sets every state, the view and the lights, which it leaves switched off."""
+        """An empty scene: clears the buffer, sets every state, the view and the lights, which are left switched off."""
         n_geoms, skybox = scene.ngeom, scene.flags[_SKYBOX]
         scene.ngeom, scene.flags[_SKYBOX] = 0, 0
         mujoco.mjr_render(viewport, scene, self._context)

@@ -125,7 +125,7 @@ class Brush:
     def draw(self, part: Part, rgba: Floats | None = None) -> None:
         """Draw a part as `mjr_render` does in its ordinary mode, in its own colour or another."""
         rgba = part.rgba if rgba is None else rgba
-        gl, geom, mat, size = self._gl, part.geom, part.mat, part.size
+        gl, geom, mat = self._gl, part.geom, part.mat
         if part.texture >= 0:
             self._texture_on(part)
         emission = np.float32(geom.emission)
