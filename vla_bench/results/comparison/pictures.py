@@ -14,6 +14,7 @@ from vla_bench.results.comparison.table import ALPHA, Comparison, PolicyRow, Sui
 from vla_bench.results.plots.forest import ROW_IN, ForestRow, draw_forest
 from vla_bench.results.plots.heatmap import CELL_IN, HeatColumn, draw_heatmap
 from vla_bench.results.plots.style import Draw, Theme, new_figure, style_axes
+from vla_bench.results.wording import points, points_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,7 +167,7 @@ def _difference_row(row: PolicyRow, difference: Difference | None) -> ForestRow:
         return ForestRow(label=row.side, value=None, note="reference")
     low, high = difference.interval.low, difference.interval.high
     is_sure = difference.p_adjusted <= ALPHA
-    note = f"{100 * difference.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]".replace("-", "−")
+    note = f"{points(difference.difference)} {points_interval(difference.interval)}"
     colour = ("better" if difference.difference > 0 else "worse") if is_sure else "muted"
     return ForestRow(
         label=row.side, value=difference.difference, low=low, high=high, note=note, is_sure=is_sure, colour=colour

@@ -116,15 +116,14 @@ def plan_gate(store: Store, baseline: str, *, margins: Sequence[float] = (), alp
     vector = load_vectors(store, [baseline])[0]
     wall_s = mean_wall_s(store, vector.name)
     flipping = measure_flipping(store, vector)
-    rate = vector.n_success / vector.n_judged if vector.n_judged else None
     rows = tuple(
-        _row(margin, vector, flipping.share, rate, wall_s, alpha) for margin in sorted({*MARGINS, *margins})
+        _row(margin, vector, flipping.share, wall_s, alpha) for margin in sorted({*MARGINS, *margins})
     )  # fmt: skip
     return GatePlan(
         baseline=vector.name,
         suite=vector.suite,
         protocol=vector.protocol,
-        rate=rate if vector.is_complete else None,
+        rate=vector.n_success / vector.n_judged if vector.is_complete else None,
         n=len(vector.plan),
         wall_s=wall_s,
         flipping=flipping,
@@ -149,7 +148,7 @@ def measure_flipping(store: Store, vector: RunVector) -> Flipping:
                 share=pairs.discordance or 0.0, interval=wilson(pairs.n_discordant, pairs.n), n_pairs=pairs.n,
                 source=f"measured: {vector.name} against {name}, the same policy and settings",
             )  # fmt: skip
-    rate = vector.n_success / vector.n_judged if vector.n_judged else 0.5
+    rate = _expected_rate(vector)
     return Flipping(
         share=worst_discordance(rate), interval=None, n_pairs=0,
         source="not measured: the worst case for this rate, outcomes that have nothing in common. Run the same command "
@@ -168,6 +167,11 @@ def _within(vector: RunVector) -> Flipping:
         share=n_discordant / n_pairs if n_pairs else worst_discordance(0.5), interval=wilson(n_discordant, n_pairs),
         n_pairs=n_pairs, source="measured: repeats of one initial state under different policy seeds",
     )  # fmt: skip
+
+
+def _expected_rate(vector: RunVector) -> float:
+    """The rate of the next run: a little nearer to a half, so that thirty of thirty do not look like certainty."""
+    return (vector.n_success + 1) / (vector.n_judged + 2)
 
 
 def _twins(store: Store, vector: RunVector) -> list[str]:
@@ -189,16 +193,14 @@ def _outcomes(vector: RunVector, twin: RunVector) -> tuple[Any, Any]:
     return paired.new_success, paired.base_success
 
 
-def _row(
-    margin: float, vector: RunVector, discordance: float, rate: float | None, wall_s: float | None, alpha: float
-) -> MarginPlan:
+def _row(margin: float, vector: RunVector, discordance: float, wall_s: float | None, alpha: float) -> MarginPlan:
     n_80 = noninferior_pairs(margin, discordance, 0.8, alpha)
     return MarginPlan(
         margin=margin,
         n_least=pairs_without_discord(margin, alpha),
         n_80=n_80,
         n_90=noninferior_pairs(margin, discordance, 0.9, alpha),
-        n_unpaired=noninferior_arm(margin, 0.5 if rate is None else rate, 0.8, alpha),
+        n_unpaired=noninferior_arm(margin, _expected_rate(vector), 0.8, alpha),
         power=noninferior_power(len(vector.plan), margin, discordance, alpha),
         hours=None if wall_s is None else n_80 * wall_s / 3600,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vla_bench.results.comparison.vectors import NOT_JUDGED
 from vla_bench.results.gate.decision import Decision
 from vla_bench.results.gate.thresholds import AVERAGE_LENGTH, Criterion
+from vla_bench.results.stats.noninferiority import Verdict
 from vla_bench.results.stats.paired import Pairs
 from vla_bench.results.stats.sequential import (
     SequentialAnswer,
@@ -103,7 +105,15 @@ class SequentialTest:
             p_fail_adjusted=min(1.0, float(np.exp(-answer.log_e_fail))),
             test="e_process",
             pairs=pairs,
+            n_to_settle=self._size(answer),
         )
+
+    def _size(self, answer: SequentialAnswer) -> int | None:
+        """Pairs at which the better of the two would get there, if evidence goes on growing as it did."""
+        most = max(answer.log_e_pass, answer.log_e_fail)
+        if answer.verdict is not Verdict.INCONCLUSIVE or most <= 0:
+            return None
+        return math.ceil(answer.n_used * -math.log(self.criterion.alpha) / most)
 
     def _values(self, values: ArrayLike, n: int, is_lost: NDArray[np.bool_]) -> NDArray[np.float64]:
         kept = np.asarray(values, np.int64)[:n][~is_lost]

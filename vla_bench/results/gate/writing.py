@@ -78,16 +78,22 @@ def advice(report: GateReport) -> list[str]:
         for decision in report.weak
     ]
     if report.verdict is Verdict.INCONCLUSIVE:
-        size = report.n_to_settle
-        lines.append(
-            f"about {size:,} episodes would settle it with 80 % power, if things are as they look"
-            if size
-            else "the difference sits on the margin: no reasonable number of episodes would settle it"
-        )
+        lines.append(_outlook(report))
     if report.n_shared < report.n_planned:
         lines.append(f"{report.n_shared:,} of {report.n_planned:,} episodes are compared: those that both judged")
     lines += [f"{each.criterion.name}: {each.remark}" for each in report.decisions if each.remark]
     return [*lines, *report.notes]
+
+
+def _outlook(report: GateReport) -> str:
+    size = report.n_to_settle
+    if report.sequential is not None:
+        if size is None:
+            return "so far the evidence speaks for neither answer"
+        return f"about {size:,} pairs would settle it, if evidence goes on growing as it did (--on-inconclusive extend)"
+    if size is None:
+        return "the difference sits on the margin: no reasonable number of episodes would settle it"
+    return f"about {size:,} episodes would settle it with 80 % power, if things are as they look"
 
 
 def sentence(decision: Decision) -> str:
