@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["jax", "matplotlib", "metaworld", "mujoco", "ray", "tensorflow", "torch", "transformers"]
 
 # Beside `family`, which describes, the modules of such a folder are imported where the simulator is.
-ADAPTERS = re.compile(r"vla_bench\.envs\.(metaworld)\.(?!family$)")
+ADAPTERS = re.compile(
+    r"vla_bench\.envs\.(metaworld\.(?!family$|plus$|plus\.suite$)"
+    r"|perturb\.(background|baseline|camera|layout|perturber|robot|soundness)$)"
+)
 
 # Imports modules in a fresh interpreter in which only some top-level packages are to be had.
 IMPORT_ALONE = """
