@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_bench.policies.builtin.expert import Controller
-from vla_bench.policies.builtin.experts.calvin import blocks, desk
+from vla_bench.policies.builtin.experts.calvin import blocks, desk, piles
 from vla_bench.policies.builtin.experts.calvin.hand import CLOSE, OPEN, Hand, Motion
 from vla_bench.policies.builtin.experts.calvin.sight import COLOURS, Sight
+from vla_bench.policies.builtin.experts.calvin.taking import TABLE_Z, free_spot, leave
 
 __all__ = ["SUBTASKS", "controller"]
 
@@ -35,8 +36,8 @@ def _scripts() -> dict[str, Script]:
     scripts |= {
         "place_in_slider": blocks.place_in_slider,
         "place_in_drawer": blocks.place_in_drawer,
-        "stack_block": blocks.stack,
-        "unstack_block": blocks.unstack,
+        "stack_block": piles.stack,
+        "unstack_block": piles.unstack,
         "turn_on_lightbulb": desk.turn_on_bulb,
         "turn_off_lightbulb": desk.turn_off_bulb,
         "turn_on_led": desk.press_button,
@@ -79,7 +80,7 @@ def controller(task_id: str) -> Controller:
 
 def _stage(hand: Hand, subtask: str) -> Motion:
     hand.gripper = OPEN if hand.sight.is_open else CLOSE
-    yield from blocks.leave(hand) if subtask in _HOLDING else _free(hand)
+    yield from leave(hand) if subtask in _HOLDING else _free(hand)
     yield from _SCRIPTS[subtask](hand)
     while True:
         yield from hand.wait(1)
@@ -90,10 +91,10 @@ def _free(hand: Hand) -> Motion:
     sight = hand.sight
     held = sight.held()
     if held is not None and not sight.is_open and held.position[1] < 0.0:
-        x, y = blocks.free_spot(hand, [(x, y) for y in (-0.12, -0.06) for x in (0.14, 0.05, 0.23, -0.02, 0.30)], 0.46)
+        x, y = free_spot(hand, [(x, y) for y in (-0.12, -0.06) for x in (0.14, 0.05, 0.23, -0.02, 0.30)], TABLE_Z)
         drop = held.position[2] - held.height / 2 - 0.44
         if drop > 0.02:
             yield from hand.move((x, y, sight.target[2]))
         yield from hand.shift((0, 0, -max(drop - 0.002, 0.0)), speed=0.01)
     yield from hand.open(5)
-    yield from blocks.leave(hand)
+    yield from leave(hand)
