@@ -14,8 +14,9 @@ import pytest
 
 from tests.envs.metaworld_golden import actions_of
 from vla_bench.envs.base import EnvOptions, SuiteEnv
-from vla_bench.envs.metaworld import family, pictures
+from vla_bench.envs.metaworld import family
 from vla_bench.envs.registry import open_env
+from vla_bench.envs.runtime.gl import shared_context
 from vla_bench.envs.runtime.rendering import choose_renderer
 from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import NoRenderer
@@ -132,7 +133,7 @@ def test_closing_one_env_does_not_blacken_another(opened: Any):
     closed.close()
     assert np.array_equal(kept.start(first_episode(kept)).images["front"], expected)
     kept.close()
-    assert pictures._shared._context is None
+    assert shared_context._context is None
     # And a context is made anew when one is wanted again.
     reopened = opened("metaworld_reach")
     assert np.array_equal(reopened.start(first_episode(reopened)).images["front"], expected)

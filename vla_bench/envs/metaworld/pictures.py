@@ -6,10 +6,6 @@ all painters of a process share one context, which is made current before anythi
 
 from __future__ import annotations
 
-import atexit
-import importlib
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,54 +13,11 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_bench.spec.errors import NoRenderer
+from vla_bench.envs.runtime.gl import shared_context
 
 __all__ = ["Painter"]
 
 _MAX_GEOMS = 1000  # gymnasium's own default: the scenes are then built alike
-
-
-class _SharedContext:
-    """The process's GL context, made for the first painter and freed with the last."""
-
-    def __init__(self) -> None:
-        self._context: Any = None
-        self._n_painters = 0
-
-    def acquire(self, width: int, height: int) -> None:
-        if self._context is None:
-            self._context = _open_context(width, height)
-            # Freed before the driver's own end at exit, which would otherwise complain of a context that is left.
-            atexit.register(self._free)
-        self._n_painters += 1
-        self._context.make_current()
-
-    def make_current(self) -> None:
-        self._context.make_current()
-
-    def release(self) -> None:
-        self._n_painters -= 1
-        if self._n_painters == 0:
-            self._free()
-
-    def _free(self) -> None:
-        atexit.unregister(self._free)
-        self._context.free()
-        self._context = None
-
-
-_shared = _SharedContext()
-
-
-def _open_context(width: int, height: int) -> Any:
-    """Open the back end that `MUJOCO_GL` names (set by the supervisor after probing)."""
-    backend = os.environ.get("MUJOCO_GL") or ("cgl" if sys.platform == "darwin" else "egl")
-    # The drivers' bindings raise what they like: ImportError without the library, AttributeError where PyOpenGL found
-    # none, RuntimeError and GLError where no device answers. All of them mean that nothing can be rendered here.
-    try:
-        return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
-    except Exception as error:
-        raise NoRenderer(f"render back end {backend!r} does not start: {error}. See `vla-bench doctor`.") from error
 
 
 class Painter:
@@ -95,7 +48,7 @@ class Painter:
         self._options = mujoco.MjvOption()
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        _shared.acquire(width, height)
+        shared_context.acquire(width, height)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
 
     def picture(self, data: Any, camera: str) -> NDArray[np.uint8]:
@@ -120,7 +73,7 @@ class Painter:
 
     def upload(self, textures: Sequence[int]) -> None:
         """Draw textures from now on as the model has them: their pixels were changed after this painter was made."""
-        _shared.make_current()
+        shared_context.make_current()
         for texture in textures:
             mujoco.mjr_uploadTexture(self._model, self._context, texture)
 
@@ -128,14 +81,14 @@ class Painter:
         self._camera.fixedcamid = self._model.camera(camera).id
         category = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, category, self._scene)
-        _shared.make_current()
+        shared_context.make_current()
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
 
     def close(self) -> None:
         """Free the uploaded model; safe to call twice."""
         if self._context is not None:
-            _shared.make_current()
+            shared_context.make_current()
             self._context.free()
             self._context = None
-            _shared.release()
+            shared_context.release()
