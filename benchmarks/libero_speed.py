@@ -1,14 +1,14 @@
-"""LIBERO against the loop that everybody else uses: episodes per CPU-hour, resets, memory, workers; bit equality besides.
+"""LIBERO against the loop that everybody else uses: episodes per CPU-hour, resets, memory, workers, and bit equality.
 
-    .venv/bin/python benchmarks/libero_speed.py ratio                      full libero_spatial episodes, chunks 8, 5 and 1
-    .venv/bin/python benchmarks/libero_speed.py equal                      ten tasks of different kinds, three episodes each
-    .venv/bin/python benchmarks/libero_speed.py resets                     CPU time of a reset, trials 0 to 49
-    .venv/bin/python benchmarks/libero_speed.py memory --episodes 300      resident memory of one worker
-    .venv/bin/python benchmarks/libero_speed.py workers                    one worker against two
+    python benchmarks/libero_speed.py ratio                      full libero_spatial episodes, chunks 8, 5 and 1
+    python benchmarks/libero_speed.py equal                      eleven tasks of different kinds, three episodes each
+    python benchmarks/libero_speed.py resets                     CPU time of a reset, trials 0 to 49
+    python benchmarks/libero_speed.py memory --episodes 300      resident memory of one worker
+    python benchmarks/libero_speed.py workers                    one worker against two
 
 The other loop is upstream's: a hard reset for every episode, both 256x256 cameras drawn in every step (see
-`tests/envs/libero_stock.py`). Both run on the same MuJoCo and the same renderer, one thread each, in turns, so that a busy
-machine is busy for both. The policy answers at once.
+`tests/envs/libero_stock.py`). Both run on the same MuJoCo and the same renderer, one thread each, one after the other.
+The policy answers at once.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def resets(arguments: argparse.Namespace) -> None:
 
 
 def memory(arguments: argparse.Namespace) -> None:
-    """Resident memory of one worker over many episodes of two tasks in turns, both cameras open."""
+    """Resident memory of one worker over many episodes of two tasks in turns."""
     suite = find_suite(arguments.suite)
     plan = make_plan(suite, tasks=[task.id for task in suite.tasks[:2]]).episodes
-    env = open_env(suite, EnvOptions(cameras=("front", "wrist")), limits=PATIENT)
+    env = open_env(suite, EnvOptions(cameras=() if arguments.blind else ("front", "wrist")), limits=PATIENT)
     try:
         worker = psutil.Process(env.pid)  # type: ignore[attr-defined]
         for index in range(arguments.episodes):
@@ -121,11 +121,11 @@ def memory(arguments: argparse.Namespace) -> None:
 def workers(arguments: argparse.Namespace) -> None:
     """Episodes per second of two workers against those of one; meaningful on an idle machine of two cores or more."""
     times = {}
+    suite = find_suite(arguments.suite)
+    plan = make_plan(suite, tasks=[suite.tasks[0].id]).episodes
     for n_workers in (1, 2):
-        envs: list[Any] = []
-        for _ in range(n_workers):
-            envs.append(open_env(find_suite(arguments.suite), EnvOptions(cameras=("front", "wrist")), limits=PATIENT))
-        plan = make_plan(find_suite(arguments.suite), tasks=[find_suite(arguments.suite).tasks[0].id]).episodes
+        options = EnvOptions(cameras=("front", "wrist"))
+        envs: list[Any] = [open_env(suite, options, limits=PATIENT) for _ in range(n_workers)]
         try:
             for env in envs:
                 env.reset(plan[0])
@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[8, 5, 1])
     parser.add_argument("--episodes", type=int, default=None)
     parser.add_argument("--tasks", type=int, default=len(KINDS))
+    parser.add_argument("--blind", action="store_true", help="open no cameras")
     parser.add_argument("--speedups", default="", help="as in VLA_BENCH_LIBERO_SPEEDUPS")
     arguments = parser.parse_args()
     defaults = {"ratio": (220, None), "equal": (24, None), "memory": (None, 300), "workers": (None, 4)}
