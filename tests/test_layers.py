@@ -18,7 +18,7 @@ HEAVY = ["jax", "matplotlib", "metaworld", "mujoco", "ray", "tensorflow", "torch
 
 # Beside `family`, which describes, the modules of such a folder are imported where the simulator is.
 ADAPTERS = re.compile(
-    r"vla_bench\.envs\.(metaworld\.(?!family$|plus$|plus\.suite$)"
+    r"vla_bench\.envs\.((calvin|libero|metaworld)\.(?!family$|plus$|plus\.suites?$)"
     r"|perturb\.(background|baseline|camera|layout|perturber|robot|soundness)$)"
 )
 
