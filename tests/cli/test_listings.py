@@ -45,6 +45,9 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
     exported = json_schemas()
     commands = {
         "assets list",
+        "compare",
+        "gate",
+        "gate --plan",
         "group define",
         "group list",
         "group show",
