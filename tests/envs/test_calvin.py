@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.calvin import golden, link_assets
 from vla_bench.envs.base import EnvOptions, EnvState, SuiteEnv
 from vla_bench.envs.calvin import family, symbols
 from vla_bench.envs.registry import find_suite, open_env
+from vla_bench.envs.runtime.install import installation_status
 from vla_bench.spec.episode import Episode, make_plan
 from vla_bench.spec.errors import ActionError, EnvRaised, MissingExtra, SuiteNotInstalled, UsageError
 from vla_bench.testing import check_suite
@@ -244,6 +246,17 @@ def test_without_pybullet_the_message_is_the_line_that_installs_it(monkeypatch: 
     monkeypatch.setitem(sys.modules, "pybullet", None)  # type: ignore[arg-type]
     with pytest.raises(MissingExtra, match=r"pip install 'vla-bench\[calvin\]'"):
         family.make_env(find_suite("calvin_abc_d"), EnvOptions())
+
+
+def test_a_python_without_a_wheel_is_told_of_the_suites_own_environment(home: Path) -> None:
+    newer = replace(family.installation, imports=("no_such_module",), pythons=("3.9",))
+    status = installation_status(SimpleNamespace(name="calvin", installation=newer))
+    assert not status.is_ready
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert status.reason == (
+        f"'calvin' is not installed here (no module no_such_module; it has no wheel for Python {here})."
+    )
+    assert status.fix_line == "vla-bench env create calvin"
 
 
 def test_nothing_is_printed_on_standard_output(opened: Open, capfd: pytest.CaptureFixture[str]) -> None:
