@@ -17,6 +17,7 @@ the state digested, at every step.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import statistics
@@ -25,6 +26,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import NamedTuple
+
+import structlog
 
 import vla_bench
 from vla_bench.envs.base import EnvOptions
@@ -122,6 +125,8 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--passes", type=int, default=3)
     given = parser.parse_args()
+    # Every stored attempt would be told otherwise.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     # The arithmetic of simulators is one core's work in workers; the same here.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for suite in given.suite:

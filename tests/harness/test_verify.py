@@ -15,6 +15,7 @@ from vla_bench.envs.registry import find_suite
 from vla_bench.harness.replay import Agreement, Verdict, Verification, verify_run
 from vla_bench.harness.replay import verify as verify_module
 from vla_bench.harness.replay.judge import machine_changes
+from vla_bench.results.rows import suite_digest
 from vla_bench.results.store import Store
 from vla_bench.spec.canonical import content_id
 from vla_bench.spec.errors import UsageError
@@ -244,6 +245,17 @@ def test_an_episode_moved_to_another_place_of_the_plan_is_found(forger: Forger) 
 def test_content_that_is_not_what_its_digest_says_is_found(forger: Forger, about: str, statement: str) -> None:
     forger.sql(statement)
     assert "was changed" in findings(forger)[about] or about == "suite"
+
+
+def test_fields_that_another_version_describes_suites_by_are_no_finding(forger: Forger) -> None:
+    ((content,),) = forger.sql("SELECT content FROM suite")
+    older = {**json.loads(content), "a_field_of_old": {"x": 1}}
+    del older["protocol"]["seed_stride"]
+    digest = suite_digest(older)
+    forger.sql("UPDATE suite SET digest = ?, content = ?", digest, json.dumps(older))
+    forger.sql("UPDATE run SET suite_digest = ?", digest)
+    forger.sql("DELETE FROM aggregate")
+    assert verify(forger, sample=1).verdict is Verdict.EQUAL
 
 
 def test_a_plan_that_is_not_what_its_hash_says_makes_the_run_unreadable(forger: Forger) -> None:

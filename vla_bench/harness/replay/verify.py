@@ -267,20 +267,20 @@ def _suite_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:
     if suite_digest(content) == suite_digest(evidence.suite):
         return
     decisive = {key: value for key, value in evidence.suite.items() if key not in ("title", "provenance")}
-    changes = list(leaf_changes("", decisive, _known_to(decisive, content)))
+    changes = list(leaf_changes("", _shared(content, decisive), _shared(decisive, content)))
     for path, old, new in changes[:MOST_CHANGES]:
         yield Finding(about="suite", message=f"the run's suite has {path} {short(old)}, the one installed {short(new)}")
     if len(changes) > MOST_CHANGES:
         yield Finding(about="suite", message=f"and {len(changes) - MOST_CHANGES} more differences")
 
 
-def _known_to(stored: Any, present: Any) -> Any:
-    """Leave out the keys that an earlier version, which wrote `stored`, did not know."""
-    if isinstance(stored, Mapping) and isinstance(present, Mapping):
-        return {key: _known_to(stored[key], value) for key, value in present.items() if key in stored}
-    if isinstance(stored, list) and isinstance(present, list) and len(stored) == len(present):
-        return [_known_to(*pair) for pair in zip(stored, present, strict=True)]
-    return present
+def _shared(other: Any, kept: Any) -> Any:
+    """`kept` without the fields that `other` has not: an earlier or a later version describes suites by others."""
+    if isinstance(other, Mapping) and isinstance(kept, Mapping):
+        return {key: _shared(other[key], value) for key, value in kept.items() if key in other}
+    if isinstance(other, list) and isinstance(kept, list) and len(other) == len(kept):
+        return [_shared(*pair) for pair in zip(other, kept, strict=True)]
+    return kept
 
 
 def _plan_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:
