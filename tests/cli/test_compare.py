@@ -284,3 +284,16 @@ def test_several_suites_make_one_family(quick: Run, home: Path) -> None:
     wholes = [table["differences"][0]["whole"] for table in json.loads(done.stdout)["suites"]]
     assert len(wholes) == 2
     assert sum(whole["p_adjusted"] > whole["p"] for whole in wholes) >= 1
+
+
+def test_many_tasks_are_shown_by_group(quick: Run, home: Path) -> None:
+    of = suite(80, 2)
+    store_run(home, "old", pattern(160, 10), of)
+    store_run(home, "new", pattern(160, 60, seed=3), of)
+    done = quick("compare", "old", "new", "--plot", "it.svg", "--flips", "0")
+    assert done.returncode == 0, done.stderr
+    assert "80 tasks: all of them with --json" in done.stdout
+    assert re.search(r"^hard +\d+/80", done.stdout, flags=re.MULTILINE)
+    assert "Success rate by difficulty" in (home / "it.svg").read_text()
+    found = json.loads(quick("compare", "old", "new", "--json", "--flips", "0").stdout)
+    assert len(found["suites"][0]["differences"][0]["tasks"]) == 80

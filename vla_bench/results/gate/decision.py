@@ -97,10 +97,12 @@ def decide_paired(criterion: Criterion, paired: PairedRuns) -> Decision:
         return _decide_lengths(criterion, paired, rows)
     new, base = _successes(criterion, paired, rows)
     margin, alpha = _margin(criterion), criterion.alpha
-    pairs = Pairs.of(new, base)
-    clustered = None
+    pairs, n_units, clustered = Pairs.of(new, base), len(new), None
     if paired.new.plan.is_repeated:
-        clustered = _clustered(new, base, paired.state[rows], margin, alpha)
+        clustered, n_units = (
+            _clustered(new, base, paired.state[rows], margin, alpha),
+            len(np.unique(paired.state[rows])),
+        )
     found = clustered or noninferior_paired(pairs.new_only, pairs.base_only, pairs.n, margin, alpha)
     assert found is not None
     return _decision(
@@ -110,7 +112,7 @@ def decide_paired(criterion: Criterion, paired: PairedRuns) -> Decision:
         new=float(new.mean()),
         base=float(base.mean()),
         pairs=pairs,
-        power=noninferior_power(pairs.n, margin, pairs.discordance or 0.0, alpha),
+        power=noninferior_power(n_units, margin, pairs.discordance or 0.0, alpha),
         remark=_within_margin(new, base, found),
     )
 
