@@ -28,7 +28,7 @@ def encode_array(value: Any) -> Any:
         name = value.dtype.str
         array = np.ascontiguousarray(value, dtype=_dtype_to_send(name))
         # A memoryview saves one copy of every picture.
-        data = memoryview(array).cast("B") if array.size else b""
+        data = array.data.cast("B") if array.size else b""
         return {"__ndarray__": array.dtype.str, "shape": list(value.shape), "data": data}
     if isinstance(value, np.generic):
         return value.item()
