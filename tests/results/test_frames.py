@@ -21,6 +21,7 @@ from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import UnknownRun, UsageError
 from vla_bench.spec.messages import PolicyInfo
 from vla_bench.spec.result import StageResult
+from vla_bench.spec.suite import Task
 
 NOT_EXPORTED = ["started_at", "finished_at", "policy_p50_ms", "policy_p95_ms", "policy_max_ms", "env_mean_ms"]
 """Of a run: times of its attempts that do not count, and when it began, are not in an export of its episodes."""
@@ -146,18 +147,28 @@ def test_an_open_store_is_read_too_also_on_postgresql(store: Store) -> None:
     assert frames.runs.n_lost.tolist() == [4]
 
 
-def test_finished_stages_are_counted_for_chains(tmp_path: Path) -> None:
-    of = samples.suite(n_tasks=1, n_trials=2)
-    chain = samples.suite(
-        n_tasks=1, n_trials=2, tasks=(of.tasks[0].__class__(id="c", instruction="", horizon=9, stages=("a", "b", "c")),)
-    )
-    spec: RunSpec = samples.spec("chains", of=chain)
-    stages = tuple(StageResult(index=i, success=i < 2, n_steps=5) for i in range(3))
+def test_chains_have_lengths_and_give_them_back(tmp_path: Path) -> None:
+    tasks = tuple(Task(id=f"c{i}", instruction="", horizon=9, stages=("a", "b", "c")) for i in range(4))
+    spec: RunSpec = samples.spec("chains", of=samples.suite(n_trials=1, tasks=tasks))
+
+    def stages(n_done: int) -> tuple[StageResult, ...]:
+        return tuple(StageResult(index=i, success=i < n_done, n_steps=5) for i in range(min(3, n_done + 1)))
+
     with Store.open(tmp_path / "x.db") as store:
         store.begin_run(spec)
-        store.add("chains", [samples.result(spec.plan.episodes[0], "failure", stages=stages)])
-        lengths = load(store).episodes.n_stages_done.tolist()
-    assert lengths == [2, pd.NA]
+        for episode, done in zip(spec.plan.episodes, (2, 3, 0), strict=False):
+            outcome = "success" if done == 3 else "failure"
+            store.add("chains", [samples.result(episode, outcome, stages=stages(done))])
+        episodes = load(store).episodes
+        assert episodes.n_stages_done.tolist() == [2, 3, 0, pd.NA]
+        assert episodes.n_stages.tolist() == [3] * 4
+        assert load(store).runs.average_length.isna().all()
+        store.add("chains", [samples.result(spec.plan.episodes[3], "success", stages=stages(3))])
+        export_table(store, ["chains"], "csv", tmp_path / "x.csv")
+        runs = load(store).runs
+    assert runs.average_length.tolist() == [2.0]
+    assert runs.length_low.tolist()[0] < 2.0 < runs.length_high.tolist()[0]
+    assert_frame_equal(load(tmp_path / "x.csv").runs.drop(columns=NOT_EXPORTED), runs.drop(columns=NOT_EXPORTED))
 
 
 @pytest.mark.parametrize("table_format", list(FORMATS))

@@ -90,14 +90,16 @@ def _episodes(
 ) -> dict[str, list[Any]]:
     row = find_run(connection, run.name)
     plan = planned_episodes(connection, row["plan_hash"])
-    is_staged = any(task["stages"] for task in suite["tasks"])
+    n_stages = {task["id"]: max(1, len(task["stages"])) for task in suite["tasks"]}
+    is_staged = max(n_stages.values(), default=1) > 1
     reached = {cell["position"]: cell for cell in _reached(connection, row["id"], with_stages=is_staged)}
     cells: list[dict[str, Any]] = []
     for position, planned in enumerate(plan):
         if not selection.takes_task(planned["task"]):
             continue
         cell = reached.get(position) or _unreached(position, planned)
-        cells.append(cell | {name: planned[name] for name in _OF_PLAN})
+        of_plan = {name: planned[name] for name in _OF_PLAN} | {"n_stages": n_stages.get(planned["task"], 1)}
+        cells.append(cell | of_plan)
     constant = who(run)
     columns: dict[str, list[Any]] = {name: [value] * len(cells) for name, value in constant.items()}
     return columns | {name: [cell[name] for cell in cells] for name in EPISODES if name not in constant}

@@ -97,17 +97,26 @@ def _summary(episodes: pd.DataFrame) -> tuple[RunSummary, dict[str, dict[str, An
         suite={
             "name": head["suite"],
             "protocol": {"name": protocol, "version": version},
-            "tasks": [{"id": task, "tags": of_task} for task, of_task in tags.items()],
+            "tasks": [
+                {"id": row["task"], "tags": tags[row["task"]], "stages": [""] * row["n_stages"] * (row["n_stages"] > 1)}
+                for row in by_task[["task", "n_stages"]].to_dict("records")
+            ],
             "group_by": [],
         },
         policy={"name": head["policy"], "version": head["policy_version"], "kind": head["policy_kind"]},
-        episodes=episodes[["task", "trial"]].to_dict("records"),
+        episodes=[row | {"params": {}} for row in episodes[["task", "trial"]].to_dict("records")],
         origin={"tool": head["origin"]} if head["origin"] else {},
     )  # fmt: skip
     reached = episodes[episodes["n_attempts"] > 0]
     cells = [
         EpisodeCell(
-            row.task, row.trial, row.outcome, row.error_kind, row.n_clipped, tuple(filter(None, row.flags.split(",")))
+            task=row.task,
+            trial=row.trial,
+            outcome=row.outcome,
+            error_kind=row.error_kind,
+            n_clipped=row.n_clipped,
+            flags=tuple(filter(None, row.flags.split(","))),
+            n_stages_done=row.n_stages_done if row.n_stages > 1 else None,
         )
         for row in reached.itertuples()
     ]

@@ -55,7 +55,8 @@ def task_columns(
 
 
 def _run(run: RunSummary) -> dict[str, Any]:
-    like = run.tasks_like_these
+    like, chains = run.tasks_like_these, run.chains
+    length = chains.interval if chains else None
     same = ("is_complete", "n_repeats", "n_attempts", "n_clipped", "started_at", "finished_at")
     return {
         **who(run),
@@ -65,6 +66,9 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "like_low": like.low if like else None,
         "like_high": like.high if like else None,
         "n_clusters": like.n_clusters if like else None,
+        "average_length": chains.mean_length if chains else None,
+        "length_low": length.low if length else None,
+        "length_high": length.high if length else None,
     }
 
 
