@@ -24,13 +24,23 @@ def create(suite: Name) -> None:
     An interrupted installation leaves nothing behind; an environment that is up to date is left as it is.
     """
     from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from vla_bench.cli.display.console import answer, story
     from vla_bench.envs.registry import family_of
     from vla_bench.envs.runtime.install import create_env
 
     family = family_of(suite)
-    path = create_env(family, progress=lambda line: story().print(f"[dim]{escape(line)}[/]", soft_wrap=True))
+    # Gigabytes may be fetched without a line being printed: a clock that runs says that something happens.
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=story(), transient=True) as display:
+        installing = display.add_task("beginning")
+
+        def tell(line: str) -> None:
+            story().print(f"[dim]{escape(line)}[/]", soft_wrap=True)
+            display.update(installing, description=escape(line))
+
+        path = create_env(family, progress=tell)
     answer().print(f"{family.name} is ready in {escape(str(path))}", soft_wrap=True)
 
 
