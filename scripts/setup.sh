@@ -141,11 +141,8 @@ set_up_system() {
 
 # 400 MB of wheels the first time, which pip and uv keep; nothing at all where it is there.
 set_up_suites() {
-  local suite
-  for suite in libero; do
-    say "environment of $suite"
-    quietly .venv/bin/vla-bench env create "$suite" || fail "the environment of $suite cannot be made; the lines above say why."
-  done
+  say "environment of libero"
+  quietly .venv/bin/vla-bench env create libero || fail "the environment of libero cannot be made; the lines above say why."
 }
 
 case "${1:-}" in
