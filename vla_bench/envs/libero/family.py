@@ -96,7 +96,7 @@ class LiberoFamily:
     installation = Installation(
         imports=("mujoco", "robosuite", "libero"),
         versions={"mujoco": "2.3.7", "robosuite": "1.4.0", "rlinf-libero": "0.1.3"},
-        pythons=("3.11", "3.10"),
+        pythons=("3.11",),
         lock_file="envs/libero/requirements.lock",
         finish="vla_bench.envs.libero.finish",
         renderer="mujoco",
