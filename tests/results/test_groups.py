@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.results import samples
+from vla_bench.results.exports.papers import find_scores, lay_out, render
 from vla_bench.results.groups import GroupKind, Member, define_group, group_summary, groups, remove_group
 from vla_bench.results.groups.spread import between, mean_of_units, training_component, within
 from vla_bench.results.store import Store
 from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import UnknownGroup, UnknownRun, UsageError
 from vla_bench.spec.messages import PolicyInfo, PolicyKind
+from vla_bench.spec.result import StageResult
 from vla_bench.spec.settings import EvalSettings
+from vla_bench.spec.suite import Task
 
 SUITE = samples.suite(n_tasks=3, n_trials=4)
 Add = Callable[..., str]
@@ -86,6 +89,37 @@ def test_two_evaluations_of_each_training_tell_the_two_spreads_apart(store: Stor
     assert found.training_spread.sd == pytest.approx(0.25 / np.sqrt(2))
     # Half of the variance between two trainings is the noise of their two evaluations each.
     assert found.training_component == pytest.approx(np.sqrt(0.25**2 / 2 - 0.25**2 / 4))
+
+
+def test_chains_have_lengths_with_spreads_of_their_own(store: Store) -> None:
+    tasks = tuple(Task(id=f"c{i}", instruction="", horizon=9, stages=("a", "b", "c")) for i in range(4))
+    of = samples.suite(n_trials=1, tasks=tasks)
+    for training, lengths in (("x", (3, 3, 1, 0)), ("y", (3, 2, 1, 1)), ("z", (3, 3, 3, 3))):
+        for seed in (0, 1):
+            settings, plan = EvalSettings(policy_seed=seed), make_plan(of, policy_seed=seed)
+            spec = samples.spec(f"{training}{seed}", of=of, plan=plan, settings=settings)
+            store.begin_run(spec)
+            for episode, done in zip(plan.episodes, lengths, strict=True):
+                stages = tuple(StageResult(index=i, success=i < done, n_steps=5) for i in range(min(3, done + 1)))
+                outcome = "success" if done == 3 else "failure"
+                store.add(spec.name, [samples.result(episode, outcome, stages=stages)])
+    found = define_group(store, "calvin", members("x0=x", "x1=x", "y0=y", "y1=y", "z0=z", "z1=z"))
+    chains = found.chains
+    assert chains is not None
+    assert chains.mean_length == pytest.approx((1.75 + 1.75 + 3) / 3)
+    assert chains.stages == pytest.approx((11 / 12, 8 / 12, 7 / 12))
+    assert sum(chains.stages) == pytest.approx(chains.mean_length)
+    assert chains.evaluation_spread is not None
+    assert chains.evaluation_spread.sd == 0.0
+    assert chains.training_spread is not None
+    assert chains.training_spread.sd == pytest.approx(np.std([1.75, 1.75, 3.0], ddof=1))
+    assert chains.interval is not None
+    assert 0 <= chains.interval.low < chains.mean_length < chains.interval.high <= 3
+    assert chains.new_trainings is not None
+    assert chains.new_trainings.high == 3.0
+    text = render(lay_out(find_scores(store, ["calvin", "x0"]), "runs"), "markdown")
+    assert "| SR@1 [%] | SR@2 [%] | SR@3 [%] | Length |" in text
+    assert "| lamp |  | 4 | 1 | 75.0 | 50.0 | 50.0 | 1.75 |" in text
 
 
 def test_repeats_inside_a_run_are_evaluations_too(store: Store, add: Add) -> None:

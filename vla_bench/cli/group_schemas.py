@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["GroupListModel", "GroupMemberModel", "GroupModel", "GroupShowModel", "GroupedRunModel", "SpreadModel"]
+__all__ = [
+    "GroupListModel",
+    "GroupMemberModel",
+    "GroupModel",
+    "GroupShowModel",
+    "GroupedChainsModel",
+    "GroupedRunModel",
+    "SpreadModel",
+]
 
 
 class _Model(BaseModel):
@@ -38,7 +46,7 @@ class GroupListModel(_Model):
 
 
 class SpreadModel(_Model):
-    """A standard deviation of scores, as a fraction, with its 95 % interval; null where all scores are equal."""
+    """A standard deviation of scores: of rates as a fraction, of lengths in stages. Null ends where all are equal."""
 
     sd: float
     low: float | None
@@ -68,6 +76,19 @@ class _IntervalModel(_Model):
 class _NewTrainingsModel(_IntervalModel):
     n_clusters: int
     is_rough: bool
+
+
+class GroupedChainsModel(_Model):
+    """How far chains went over all runs; spreads are in stages."""
+
+    n_stages: int
+    mean_length: float
+    interval: _IntervalModel | None
+    stages: list[float]
+    evaluation_spread: SpreadModel | None
+    training_spread: SpreadModel | None
+    training_component: float | None
+    new_trainings: _NewTrainingsModel | None
 
 
 class _TaskModel(_Model):
@@ -114,6 +135,7 @@ class GroupShowModel(_Model):
     training_component: float | None
     noise_ceiling: float | None
     new_trainings: _NewTrainingsModel | None
+    chains: GroupedChainsModel | None
     runs: list[GroupedRunModel]
     per_task: list[_TaskModel]
     settings: dict[str, Any]

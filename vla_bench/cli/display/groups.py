@@ -13,7 +13,9 @@ from vla_bench.cli.display.words import interval, percent, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vla_bench.results.groups import RunGroup, RunGroupSummary, Spread
+    from vla_bench.results.groups import GroupedChains, RunGroup, RunGroupSummary, Spread
+    from vla_bench.results.stats.rates import Interval
+    from vla_bench.results.stats.suites import ClusterInterval
 
 __all__ = ["print_group", "print_groups"]
 
@@ -49,6 +51,8 @@ def print_group(group: RunGroupSummary, console: Console) -> None:
         table.columns[1].style = "number"
         console.print(table)
         console.print(facts(_spreads(group)))
+        if group.chains is not None:
+            console.print(facts(_lengths(group, group.chains)))
     if group.is_selected:
         console.print("  [lost]chosen by their score on this suite: the score is optimistic[/]")
     console.print("")
@@ -91,6 +95,29 @@ def _spreads(group: RunGroupSummary) -> dict[str, str]:
     else:
         rows["between evaluation seeds"] = "not seen: one evaluation of each (run with --repeats, or another --seed)"
     return rows
+
+
+def _lengths(group: RunGroupSummary, chains: GroupedChains) -> dict[str, str]:
+    """How far chains went, with the same spreads in stages."""
+    unit = group.kind.unit
+    rates = ", ".join(f"{100 * rate:.1f} %" for rate in chains.stages)
+    rows = {
+        f"1 … {chains.n_stages} in a row": rates,
+        "average length": f"{chains.mean_length:.2f} of {chains.n_stages}",
+    }
+    if chains.interval is not None:
+        rows[f"  these {unit}s, these chains"] = f"{_range(chains.interval)}  95 %, bootstrap over chains"
+    if chains.new_trainings is not None:
+        rows["  trainings like these"] = f"{_range(chains.new_trainings)}  95 %, Student t"
+    if chains.training_spread is not None:
+        rows[f"  between {unit}s"] = f"SD {chains.training_spread.sd:.3f}"
+    if chains.evaluation_spread is not None:
+        rows["  between evaluation seeds"] = f"SD {chains.evaluation_spread.sd:.3f}"
+    return rows
+
+
+def _range(found: Interval | ClusterInterval) -> str:
+    return f"[{found.low:.2f}, {found.high:.2f}]"
 
 
 def _verdict(spread: Spread, noise_ceiling: float) -> str:

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from vla_bench.results.reading import find_run, identity_of
-from vla_bench.results.tables import EPISODE
+from vla_bench.results.tables import ATTEMPT, EPISODE
 from vla_bench.spec.canonical import sha256_hex
-from vla_bench.spec.outcomes import Outcome
+from vla_bench.spec.outcomes import JUDGED, Outcome
 
 __all__ = ["Evaluated", "load_evaluated"]
 
@@ -37,6 +37,8 @@ class Evaluated:
         planned: task → trial → rollouts planned.
         successes: task → trial → repeat → whether it succeeded; judged episodes only.
         lost: error kind → episodes.
+        n_stages: of every chain; 1 where tasks are no chains of equal length.
+        lengths: task → trial → repeat → finished stages, of judged chains; empty where there are none.
     """
 
     run_id: int
@@ -57,6 +59,8 @@ class Evaluated:
     planned: Mapping[str, Mapping[int, int]]
     successes: Mapping[str, Mapping[int, Mapping[int, bool]]]
     lost: Mapping[str, int]
+    n_stages: int
+    lengths: Mapping[str, Mapping[int, Mapping[int, int]]]
 
     @property
     def n_planned(self) -> int:
@@ -86,16 +90,25 @@ class Evaluated:
 
     def scores(self) -> tuple[float, ...]:
         """One mean of task rates per evaluation seed in this run; empty unless it is complete."""
+        return self._means(self.successes)
+
+    def mean_lengths(self) -> tuple[float, ...]:
+        """One average length of chains per evaluation seed; empty unless it is complete and of chains."""
+        return self._means(self.lengths) if self.n_stages > 1 else ()
+
+    def _means(self, values: Mapping[str, Mapping[int, Mapping[int, int]]]) -> tuple[float, ...]:
         if not self.is_complete:
             return ()
-        return tuple(self._score(repeat) for repeat in range(self.n_repeats))
+        return tuple(_mean(values, repeat) for repeat in range(self.n_repeats))
 
-    def _score(self, repeat: int) -> float:
-        rates = []
-        for of_task in self.successes.values():
-            outcomes = [rollouts[repeat] for rollouts in of_task.values() if repeat in rollouts]
-            rates.append(sum(outcomes) / len(outcomes))
-        return sum(rates) / len(rates)
+
+def _mean(values: Mapping[str, Mapping[int, Mapping[int, int]]], repeat: int) -> float:
+    """Mean over tasks of their means over trials, of one repeat."""
+    means = []
+    for of_task in values.values():
+        found = [rollouts[repeat] for rollouts in of_task.values() if repeat in rollouts]
+        means.append(sum(found) / len(found))
+    return sum(means) / len(means)
 
 
 def load_evaluated(connection: Connection, name: str) -> Evaluated:
@@ -115,6 +128,8 @@ def load_evaluated(connection: Connection, name: str) -> Evaluated:
     successes, lost = _outcomes(connection, run["id"], len(episodes))
     settings = dict(identity.settings)
     protocol = identity.suite["protocol"]
+    stages = {len(task["stages"]) for task in identity.suite["tasks"]}
+    n_stages = max(1, stages.pop()) if len(stages) == 1 else 1
     return Evaluated(
         run_id=run["id"],
         run=run["name"],
@@ -134,6 +149,8 @@ def load_evaluated(connection: Connection, name: str) -> Evaluated:
         planned={task: dict(of_task) for task, of_task in planned.items()},
         successes=successes,
         lost=lost,
+        n_stages=n_stages,
+        lengths=_lengths(connection, run["id"]) if n_stages > 1 else {},
     )
 
 
@@ -153,3 +170,17 @@ def _outcomes(
     if n_planned > n_reached:
         lost[Outcome.NOT_RUN.value] += n_planned - n_reached
     return successes, dict(lost)
+
+
+def _lengths(connection: Connection, run_id: int) -> dict[str, dict[int, dict[int, int]]]:
+    # An episode's own outcome is that of its last attempt, and judged ones are not tried again.
+    is_judging = ATTEMPT.c.outcome.in_([outcome.value for outcome in JUDGED])
+    statement = (
+        sa.select(EPISODE.c.task, EPISODE.c.trial, EPISODE.c.repeat, ATTEMPT.c.stages)
+        .join(ATTEMPT, (ATTEMPT.c.run_id == EPISODE.c.run_id) & (ATTEMPT.c.episode_id == EPISODE.c.episode_id))
+        .where(EPISODE.c.run_id == run_id, is_judging)
+    )
+    lengths: dict[str, dict[int, dict[int, int]]] = {}
+    for task, trial, repeat, stages in connection.execute(statement):
+        lengths.setdefault(task, {}).setdefault(trial, {})[repeat] = sum(stage["success"] for stage in stages)
+    return lengths

@@ -13,7 +13,7 @@ from vla_bench.results.stats.rates import Interval
 from vla_bench.results.stats.suites import ClusterInterval
 from vla_bench.spec.canonical import to_plain
 
-__all__ = ["GroupedRun", "RunGroup", "RunGroupSummary"]
+__all__ = ["GroupedChains", "GroupedRun", "RunGroup", "RunGroupSummary"]
 
 SCHEMA = "vla-bench/group/1"
 """Name and version of the JSON form of a `RunGroupSummary`."""
@@ -61,6 +61,28 @@ class GroupedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedChains:
+    """How far the chains of a complete group went, on average over all its runs.
+
+    Attributes:
+        n_stages: of every chain.
+        mean_length: average number of stages done.
+        interval: its bootstrap over chains, for exactly these weights; None where all chains went equally far.
+        stages: share of chains of at least k stages, k = 1 … `n_stages` (SR@k).
+        evaluation_spread, training_spread, training_component, new_trainings: as of the rate, in stages.
+    """
+
+    n_stages: int
+    mean_length: float
+    interval: Interval | None
+    stages: tuple[float, ...]
+    evaluation_spread: Spread | None
+    training_spread: Spread | None
+    training_component: float | None
+    new_trainings: ClusterInterval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunGroupSummary:
     """The result of a group. Only judged episodes enter, and a group with missing ones has no score.
 
@@ -81,8 +103,10 @@ class RunGroupSummary:
         training_component: `training_spread` without that noise; None where the two cannot be told apart.
         noise_ceiling: the most that evaluation noise alone can spread units' means; None for one unit.
         new_trainings: the mean score of further trainings; for training seeds only, None where they scored alike.
+        chains: how far chains went; None where tasks are no chains, or with `rate`.
         runs: the members.
         per_task: over all runs.
+        settings: the evaluation settings that all runs share.
     """
 
     name: str
@@ -108,6 +132,7 @@ class RunGroupSummary:
     training_component: float | None
     noise_ceiling: float | None
     new_trainings: ClusterInterval | None
+    chains: GroupedChains | None
     runs: tuple[GroupedRun, ...]
     per_task: tuple[TaskSummary, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

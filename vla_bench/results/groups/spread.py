@@ -23,7 +23,7 @@ ROUGH_BELOW = 5
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The standard deviation of scores, as a fraction (0.02 = 2 points).
+    """The standard deviation of scores: of rates as a fraction (0.02 = 2 points), of lengths of chains in stages.
 
     Attributes:
         sd: as seen, with `degrees` in the denominator.
@@ -70,8 +70,15 @@ def training_component(units: Sequence[Sequence[float]]) -> float | None:
     return math.sqrt(max(0.0, seen.sd**2 - noise.sd**2 / len(units[0])))
 
 
-def mean_of_units(units: Sequence[Sequence[float]], level: float = 0.95) -> ClusterInterval | None:
+def mean_of_units(
+    units: Sequence[Sequence[float]], level: float = 0.95, highest: float = 1.0
+) -> ClusterInterval | None:
     """Where the score of further trainings of this recipe lies on average: Student t over the units' means.
+
+    Args:
+        units: scores of each, between 0 and `highest`.
+        level: of the interval.
+        highest: score that there can be: 1 for rates, the number of stages for lengths of chains.
 
     Returns:
         None for fewer than two units, or where all of them scored alike, which bounds nothing.
@@ -84,7 +91,7 @@ def mean_of_units(units: Sequence[Sequence[float]], level: float = 0.95) -> Clus
     mean = float(np.mean([np.mean(scores) for scores in units]))
     half = float(t.isf((1 - level) / 2, seen.degrees)) * seen.sd / math.sqrt(seen.n)
     return ClusterInterval(
-        max(0.0, mean - half), min(1.0, mean + half), seen.n, is_rough=seen.n < ROUGH_BELOW, method="student_t"
+        max(0.0, mean - half), min(highest, mean + half), seen.n, is_rough=seen.n < ROUGH_BELOW, method="student_t"
     )
 
 

@@ -17,7 +17,7 @@ Cell = str | int | float | Interval | tuple[float, float] | None
 
 
 class Column(NamedTuple):
-    """`kind` is `text`, `count`, `rate` or `interval`."""
+    """`kind` is `text`, `count`, `rate`, `length` (of chains) or `interval`."""
 
     title: str
     kind: str
@@ -71,18 +71,21 @@ def lay_out(scores: Sequence[Score], layout: str) -> Table:
 
 
 def _by_run(scores: Sequence[Score]) -> Table:
-    columns = [
-        Column("Policy", "text"),
-        Column("Variant", "text"),
-        Column("n", "count"),
-        Column("Seeds", "text"),
-        Column("Success", "rate"),
-        Column("95 %", "interval"),
-    ]
+    n_stages = max(len(score.stages) for score in scores)
+    columns = [Column("Policy", "text"), Column("Variant", "text"), Column("n", "count"), Column("Seeds", "text")]
+    if n_stages:
+        columns += [Column(f"SR@{k + 1}", "rate") for k in range(n_stages)] + [Column("Length", "length")]
+    else:
+        columns += [Column("Success", "rate"), Column("95 %", "interval")]
     blocks: dict[str, Block] = {}
     for score in scores:
         heading = f"{score.suite}, {score.protocol}"
-        row: list[Cell] = [_name(score), score.variant, score.n_judged, score.seeds, score.rate, _range(score)]
+        found: list[Cell] = [score.rate, _range(score)]
+        if n_stages:
+            found = [*(score.stages or [None] * n_stages), score.average_length]
+        if len(found) != len(columns) - 4:
+            raise UsageError(f"{score.name!r} is of other chains than the rest: make a table of each")
+        row: list[Cell] = [_name(score), score.variant, score.n_judged, score.seeds, *found]
         blocks.setdefault(heading, Block(heading, [])).rows.append(row)
     return Table(columns, list(blocks.values()), _notes(scores))
 

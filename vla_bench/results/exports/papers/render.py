@@ -48,7 +48,7 @@ def _latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-_LATEX_ALIGN = {"text": "l", "count": "r", "rate": "r", "interval": "r"}
+_LATEX_ALIGN = {"text": "l", "count": "r", "rate": "r", "length": "r", "interval": "r"}
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "×": r"$\times$", "–": "--",
     "†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"$^\S$", "¶": r"$^\P$", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -129,6 +129,8 @@ def _number(column: Column, cell: int | float | Interval | tuple[float, float]) 
     if isinstance(cell, (Interval, tuple)):
         low, high = _ends(cell)
         return f"[{100 * low:.1f}, {100 * high:.1f}]"
+    if column.kind == "length":
+        return f"{cell:.2f}"
     return f"{100 * cell:.1f}" if column.kind == "rate" else str(cell)
 
 

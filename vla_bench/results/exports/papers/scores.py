@@ -33,6 +33,8 @@ class Score:
         rate, interval: the score on these tasks; None unless complete.
         bounds: where it can lie otherwise.
         is_oracle, is_imported, is_selected: shown beside the name.
+        stages: share of chains of at least k stages; empty where tasks are no chains, or with `rate`.
+        average_length: of chains; None with them.
         per_task: in plan order.
     """
 
@@ -50,6 +52,8 @@ class Score:
     is_oracle: bool
     is_imported: bool
     is_selected: bool
+    stages: tuple[float, ...]
+    average_length: float | None
     per_task: tuple[TaskSummary, ...]
 
 
@@ -100,6 +104,8 @@ def _of_run(run: RunSummary) -> Score:
         is_oracle=run.is_oracle,
         is_imported=run.is_imported,
         is_selected=False,
+        stages=tuple(stage.rate for stage in run.chains.stages) if run.chains else (),
+        average_length=run.chains.mean_length if run.chains else None,
         per_task=run.per_task,
     )
 
@@ -123,6 +129,8 @@ def _of_group(group: RunGroupSummary) -> Score:
         is_oracle=group.is_oracle,
         is_imported=group.is_imported,
         is_selected=group.is_selected,
+        stages=group.chains.stages if group.chains else (),
+        average_length=group.chains.mean_length if group.chains else None,
         per_task=group.per_task,
     )
 
