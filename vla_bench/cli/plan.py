@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
+MOST_ROWS = 2000
+"""More episodes than this are not printed one by one."""
 
 
 @app.command(
@@ -96,10 +98,12 @@ def _print_as_table(plan: Plan, episodes: tuple[Episode, ...], shard: str) -> No
     from vla_bench.cli.display.tables import plain_table
 
     table = plain_table("episode|", "task", "trial>", "repeat>", "env seed>", "policy seed>")
-    for one in episodes:
+    for one in episodes[:MOST_ROWS]:
         table.add_row(one.id, one.task, str(one.trial), str(one.repeat), str(one.env_seed), str(one.policy_seed))
     console = answer()
     console.print(table)
+    if len(episodes) > MOST_ROWS:
+        console.print(f"[dim]… and {len(episodes) - MOST_ROWS:,} more: --json prints all of them[/]")
     part = f" (shard {shard} of {len(plan)})" if shard else ""
     console.print(f"\n{len(episodes)} episodes{part} on {plan.suite} {plan.protocol}")
     console.print(f"plan_hash {plan.plan_hash}", soft_wrap=True)

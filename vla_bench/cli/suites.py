@@ -53,8 +53,10 @@ def suites(
 def _describe(suite: Suite, status: InstallStatus) -> SuiteModel:
     from vla_bench.cli.schemas import SuiteModel, TaskModel
     from vla_bench.envs.registry import family_of
+    from vla_bench.envs.runtime.assets.needs import missing_assets
 
     family = family_of(suite)
+    missing = missing_assets(family, suite)
     return SuiteModel(
         name=suite.name,
         family=suite.family,
@@ -68,8 +70,8 @@ def _describe(suite: Suite, status: InstallStatus) -> SuiteModel:
         n_actions=suite.action.n_entries,
         has_oracle=suite.privileged,
         is_deterministic=suite.deterministic,
-        is_ready=status.is_ready,
-        install="" if status.is_ready else status.fix_line,
+        is_ready=status.is_ready and not missing,
+        install=f"vla-bench assets install {missing}" if status.is_ready and missing else status.fix_line,
         provenance=dict(suite.provenance),
         tasks=[
             TaskModel(

@@ -142,7 +142,6 @@ class Suite:
         totals: scores of the whole suite under names of their own, where one score would be mistaken for another.
         group_notes: tag → value → what a reader must know of that group (`696 of 1,525 tasks`); a group of which the
             suite has no task at all is shown with its note.
-        assets: set of assets that no package brings → digest of what is installed; empty where none is needed.
         standin: why results are no results (made-up assets); empty for a real suite. Such runs are never submitted.
         scene_tag: tag whose values name what a simulator builds slowly and then keeps (`base_task`), or `task` where
             every task has its own; a run then goes scene by scene. Empty where changing tasks costs nothing.
@@ -163,7 +162,6 @@ class Suite:
     group_by: tuple[str, ...] = ()
     totals: tuple[Total, ...] = ()
     group_notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    assets: Mapping[str, str] = field(default_factory=dict)
     standin: str = ""
     scene_tag: str = ""
     privileged: bool = False

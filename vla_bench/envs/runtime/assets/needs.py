@@ -10,7 +10,14 @@ from vla_bench.envs.runtime.assets.installed import folder_of, installed_assets
 from vla_bench.spec.errors import SuiteNotInstalled
 from vla_bench.spec.suite import Suite
 
-__all__ = ["require_assets"]
+__all__ = ["missing_assets", "require_assets"]
+
+
+def missing_assets(family: SuiteFamily, suite: Suite) -> str:
+    """The name of a set of assets that some task of a suite lacks here; empty where none is missing."""
+    tasks = [task.id for task in suite.tasks]
+    wanted = (assets for assets in assets_of(family) if suite.name in assets.suites)
+    return next((assets.name for assets in wanted if assets.lacking(folder_of(assets), tasks)), "")
 
 
 def require_assets(family: SuiteFamily, suite: Suite, tasks: Collection[str]) -> None:
