@@ -55,7 +55,15 @@ def test_the_terminal_says_what_is_told_apart(quick: Run, two_runs: None) -> Non
     assert "100 pairs of one plan" in done.stdout
     assert re.search(r"new +70\.0 % .* −26\.0 \*", done.stdout)
     assert "exact McNemar test, Tango's interval" in done.stdout
-    assert "actions part at" in done.stdout
+    assert re.search(r"^t\d +\d+ +success 16  failure 16 +0 +0 +\d", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", ["80", "110"])
+def test_no_terminal_cuts_a_number(quick: Run, two_runs: None, width: str) -> None:
+    done = quick("compare", "old", "new", COLUMNS=width)
+    found = json.loads(quick("compare", "old", "new", "--json").stdout)["suites"][0]["differences"][0]["whole"]
+    ends = [f"{100 * found['interval'][end]:.1f}".replace("-", "−") for end in ("low", "high")]
+    assert all(text in done.stdout for text in ["96.0 %", "−26.0 *", "< 0.0001", f"[{ends[0]}, {ends[1]}]"])
 
 
 def test_flips_say_where_traces_part(quick: Run, two_runs: None) -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from vla_bench.cli.display.tables import plain_table
 from vla_bench.cli.display.words import interval, percent, plural
-from vla_bench.results.comparison.page import about_pairs, outcome_text
+from vla_bench.results.comparison.page import about_pairs
 from vla_bench.results.comparison.pictures import MOST_ROWS, labels
 from vla_bench.results.comparison.table import ALPHA, Comparison, Pairing, SuiteTable
 from vla_bench.results.stats.paired import LEAST_DISCORDANT
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vla_bench.results.comparison.differences import Difference, LengthDifference, SuiteDifference
-    from vla_bench.results.comparison.flips import Flip
+    from vla_bench.results.comparison.flips import Flip, SideOfFlip
+    from vla_bench.results.stats.chains import MeanLength
 
 __all__ = ["print_comparison"]
 
@@ -47,14 +48,14 @@ def print_comparison(comparison: Comparison, flips: Sequence[tuple[str, Flip]], 
 def _print_suite(table: SuiteTable, console: Console) -> None:
     tests = dict.fromkeys(TESTS[difference.whole.test] for difference in table.differences)
     console.print(f"[name]{table.suite} {table.protocol}[/]   {about_pairs(table)}")
-    console.print(f"[dim]{'; '.join(tests)}; p after Holm[/]")
+    console.print(f"[dim]rates on these tasks; {'; '.join(tests)}; p after Holm[/]", soft_wrap=True)
     console.print(_policies(table))
     for difference in table.differences:
         _print_remarks(difference, console)
-    lengths = [(each.new, each.length) for each in table.differences if each.length is not None]
-    if lengths:
+    lengths = [each.length for each in table.differences if each.length is not None]
+    for grid in (_lengths(table, lengths), _stages(table, lengths)) if lengths else ():
         console.print("")
-        console.print(_lengths(table, lengths))
+        console.print(grid)
     for part in _parts(table):
         console.print("")
         console.print(part)
@@ -62,21 +63,21 @@ def _print_suite(table: SuiteTable, console: Console) -> None:
 
 
 def _policies(table: SuiteTable) -> Table:
-    names = labels(table)
-    grid = plain_table("policy", "rate>", "on these tasks|", "difference>", "95 %|", "p>", "group|", "rank|")
+    names, has_groups = labels(table), len(table.policies) > 2
+    groups = ["group|", "rank|"] if has_groups else []
+    grid = plain_table("policy", "rate>", "95 %|", "points>", "95 %|", "p>", *groups)
     differences: list[SuiteDifference | None] = [None, *table.differences]
     for row, difference in zip(table.policies, differences, strict=True):
         if difference is None:
-            cells = ("[dim]reference[/]", "", "")
+            cells = ("[dim]first[/]", "", "")
         else:
             whole = difference.whole
             cells = (_coloured(whole), points_interval(whole.interval), p_text(whole.p_adjusted))
         rank = f"{row.rank.best}" if row.rank.best == row.rank.worst else f"{row.rank.best}–{row.rank.worst}"
         oracle = " [note]oracle[/]" if row.policy_kind == "oracle" else ""
-        grid.add_row(
-            f"[name]{escape(names[row.side])}[/]{oracle}", percent(row.rate), interval(row.these_tasks), *cells,
-            row.letters, rank,
-        )  # fmt: skip
+        told = [row.letters, rank] if has_groups else []
+        name = f"[name]{escape(names[row.side])}[/]{oracle}"
+        grid.add_row(name, percent(row.rate), interval(row.these_tasks), *cells, *told)
     return grid
 
 
@@ -99,35 +100,35 @@ def _print_remarks(difference: SuiteDifference, console: Console) -> None:
     console.print(f"  [dim]{escape(difference.new)}: {'; '.join(lines)}[/]", soft_wrap=True)
 
 
-def _lengths(table: SuiteTable, lengths: Sequence[tuple[str, LengthDifference]]) -> Table:
-    stages = lengths[0][1].stages_base
-    grid = plain_table(
-        "average length", "mean>", "95 %|", "difference>", "95 %|", *(f"SR@{rate.k}>" for rate in stages)
-    )
-    first = lengths[0][1]
-    base_rates = [percent(rate.rate) for rate in first.stages_base]
-    base_interval = (
-        "–" if first.base.interval is None else _lengths_interval(first.base.interval.low, first.base.interval.high)
-    )
-    grid.add_row(
-        escape(labels(table)[table.policies[0].side]), f"{first.base.mean:.3f}", base_interval, "[dim]reference[/]", "",
-        *base_rates,
-    )  # fmt: skip
-    for row, (_, length) in zip(table.policies[1:], lengths, strict=True):
-        own, gap = length.new.interval, length.difference.interval
+def _lengths(table: SuiteTable, lengths: Sequence[LengthDifference]) -> Table:
+    grid = plain_table("average length", "mean>", "95 %|", "difference>", "95 %|")
+    names = [escape(labels(table)[row.side]) for row in table.policies]
+    first = lengths[0].base
+    grid.add_row(names[0], f"{first.mean:.3f}", _length_interval(first, is_difference=False), "[dim]first[/]", "")
+    for name, length in zip(names[1:], lengths, strict=True):
         grid.add_row(
-            escape(labels(table)[row.side]),
+            name,
             f"{length.new.mean:.3f}",
-            "no variation" if own is None else _lengths_interval(own.low, own.high),
+            _length_interval(length.new, is_difference=False),
             signed(length.difference.mean, 3),
-            "no variation" if gap is None else f"[{signed(gap.low, 3)}, {signed(gap.high, 3)}]",
-            *(percent(rate.rate) for rate in length.stages_new),
+            _length_interval(length.difference, is_difference=True),
         )
     return grid
 
 
-def _lengths_interval(low: float, high: float) -> str:
-    return f"[{low:.3f}, {high:.3f}]"
+def _stages(table: SuiteTable, lengths: Sequence[LengthDifference]) -> Table:
+    rows = [lengths[0].stages_base, *(length.stages_new for length in lengths)]
+    grid = plain_table("reached, percent", *(f"SR@{rate.k}>" for rate in rows[0]))
+    for row, rates in zip(table.policies, rows, strict=True):
+        grid.add_row(escape(labels(table)[row.side]), *(f"{100 * rate.rate:.1f}" for rate in rates))
+    return grid
+
+
+def _length_interval(found: MeanLength, *, is_difference: bool) -> str:
+    if found.interval is None:
+        return "no variation"
+    low, high = found.interval.low, found.interval.high
+    return f"[{signed(low, 3)}, {signed(high, 3)}]" if is_difference else f"[{low:.3f}, {high:.3f}]"
 
 
 def _parts(table: SuiteTable) -> list[Table | str]:
@@ -143,7 +144,7 @@ def _parts(table: SuiteTable) -> list[Table | str]:
 
 
 def _part_table(title: str, rows: Sequence[Difference]) -> Table:
-    grid = plain_table(title, "reference>", "policy>", "difference>", "95 %|", "p>")
+    grid = plain_table(title, "first>", "policy>", "points>", "95 %|", "p>")
     for row in rows:
         grid.add_row(
             escape(row.name) or "–", f"{row.k_base}/{row.n_base}", f"{row.k_new}/{row.n_new}", _coloured(row),
@@ -183,21 +184,30 @@ def _print_flips(flips: Sequence[tuple[str, Flip]], comparison: Comparison, cons
     if not shown:
         return
     has_several, has_traces = len(comparison.sides) > 2, any(not flip.problem for _, flip in shown)
-    traces = ["actions part at>", "states by>", "largest gap>"] if has_traces else []
-    grid = plain_table("task", "trial>", *(["policy"] if has_several else []), "reference|", "policy's|", *traces)
+    traces = ["actions>", "states>", "gap>"] if has_traces else []
+    if has_traces:
+        console.print("[dim]steps; step at which actions part, by which states do; largest gap of actions[/]")
+    grid = plain_table("task", "trial>", *(["policy"] if has_several else []), "first|", "policy|", *traces)
     for name, flip in shown:
         trial = f"{flip.trial}" if not flip.repeat else f"{flip.trial}.{flip.repeat}"
-        ended = f"[{'good' if flip.is_gain else 'bad'}]{outcome_text(flip.new)}[/]"
+        ended = f"[{'good' if flip.is_gain else 'bad'}]{_ended(flip.new)}[/]"
         policy = [escape(name)] if has_several else []
-        grid.add_row(escape(flip.task), trial, *policy, outcome_text(flip.base), ended, *_parting(flip)[: len(traces)])
+        grid.add_row(escape(flip.task), trial, *policy, _ended(flip.base), ended, *_parting(flip)[: len(traces)])
     console.print(grid)
     for problem in dict.fromkeys(flip.problem for _, flip in shown if flip.problem):
         console.print(f"[note]note:[/] {escape(problem)}", soft_wrap=True)
 
 
+def _ended(side: SideOfFlip) -> str:
+    word = "success" if side.is_success else "failure"
+    if side.length is not None:
+        word = f"{side.length} stages"
+    return word if side.n_steps is None else f"{word} {side.n_steps}"
+
+
 def _parting(flip: Flip) -> tuple[str, str, str]:
     if flip.actions_part_at is None:
         return ("–", "–", "–") if flip.problem else ("never", "–", "–")
-    states = "–" if flip.states_part_at is None else f"step {flip.states_part_at}"
+    states = "–" if flip.states_part_at is None else f"{flip.states_part_at}"
     gap = "–" if flip.largest_difference is None else f"{flip.largest_difference:.3g}"
-    return f"step {flip.actions_part_at}", states, gap
+    return f"{flip.actions_part_at}", states, gap

@@ -15,6 +15,7 @@ from vla_bench.results.stats.noninferiority import Verdict
 from vla_bench.results.wording import p_text
 
 if TYPE_CHECKING:
+    from vla_bench.results.gate.decision import Decision
     from vla_bench.results.gate.planning import GatePlan
     from vla_bench.results.gate.report import GateReport
 
@@ -33,21 +34,16 @@ def print_gate(report: GateReport, console: Console, on_inconclusive: OnInconclu
     console.print(f"[dim]{escape(', '.join(report.new))} against {escape(report.base)}[/]", soft_wrap=True)
     if report.sequential is not None:
         console.print(facts({key: str(value) for key, value in report.sequential["told"].items()}))
-    grid = plain_table("question", "baseline>", "candidate>", "difference>", "bounds|", "above>", "p>", "n>", "answer|")
+    grid = plain_table("question", "base>", "new>", "change>", "bounds|", "above>", "answer|")
     for each in report.decisions:
-        name = each.criterion.name if each.kind == "noninferior" else f"{each.criterion.name} floor"
-        p = each.p_fail_adjusted if each.verdict is Verdict.FAIL else each.p_pass
         grid.add_row(
-            escape(name), base_text(each), value_text(each), change_text(each), bounds_text(each), bar_text(each),
-            p_text(p), f"{each.n:,}", f"[{COLOURS[each.verdict]}]{each.verdict}[/]",
+            escape(_name(each)), base_text(each), value_text(each), change_text(each), bounds_text(each),
+            bar_text(each), f"[{COLOURS[each.verdict]}]{each.verdict}[/]",
         )  # fmt: skip
     console.print(grid)
     console.print(f"[dim]one-sided bounds and tests at {100 * report.alpha:g} %: {_tests(report)}[/]", soft_wrap=True)
     for each in report.decisions:
-        if each.pairs is not None and not each.criterion.task:
-            power = "" if each.power is None else f"; an equal policy would pass {percent(each.power)} of the time"
-            flipped = f"{each.pairs.new_only} gained, {each.pairs.base_only} lost"
-            console.print(f"[dim]{escape(each.criterion.name)}: {flipped}{power}[/]", soft_wrap=True)
+        console.print(f"[dim]{escape(_name(each))}: {_details(each)}[/]", soft_wrap=True)
     weak = {each.criterion.name for each in report.weak}
     for line in advice(report):
         is_loud = line.split(":")[0] in weak and "equal policy" in line
@@ -69,7 +65,7 @@ def print_gate_plan(plan: GatePlan, console: Console, margin: float | None) -> N
         "this plan decides": f"margins of {100 * plan.smallest_margin:.1f} points and more, with 80 % power",
     }
     console.print(facts(rows))
-    grid = plain_table("margin>", "power here>", "80 %>", "90 %>", "no flips>", "unpaired, per arm>", "hours>")
+    grid = plain_table("margin>", "power here>", "80 %>", "90 %>", "no flips>", "unpaired>", "hours>")
     for row in plan.margins:
         text = f"{100 * row.margin:g} points"
         is_asked = margin is not None and abs(row.margin - margin) < 1e-12
@@ -80,9 +76,24 @@ def print_gate_plan(plan: GatePlan, console: Console, margin: float | None) -> N
     console.print(grid)
     console.print(
         f"[dim]power here: chance that an equal policy passes on {plan.n:,} pairs. 80 %, 90 %: pairs for that power. "
-        "Hours: of the candidate on so many pairs, one simulator at a time; twice that where the baseline runs too.[/]",
+        "Unpaired: episodes per policy, 80 %. Hours: of the candidate on that many pairs, one simulator at a time; "
+        "twice that where the baseline runs too.[/]",
         soft_wrap=True,
     )
+
+
+def _name(decision: Decision) -> str:
+    return decision.criterion.name if decision.kind == "noninferior" else f"{decision.criterion.name} floor"
+
+
+def _details(decision: Decision) -> str:
+    p = decision.p_fail_adjusted if decision.verdict is Verdict.FAIL else decision.p_pass
+    parts = [f"{decision.n:,} episodes", f"p {p_text(p)}"]
+    if decision.pairs is not None:
+        parts.append(f"{decision.pairs.new_only} gained, {decision.pairs.base_only} lost")
+    if decision.power is not None:
+        parts.append(f"an equal policy would pass {percent(decision.power)} of the time")
+    return "; ".join(parts)
 
 
 def _tests(report: GateReport) -> str:
