@@ -24,6 +24,7 @@ CHANGES: dict[str, Any] = {
     "chunk_length": 8,
     "batch_limit": 2,
     "options": {"temperature": 0.5},
+    "checkpoint_scope": "one per suite",
 }
 
 

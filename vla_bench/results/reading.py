@@ -137,8 +137,8 @@ def load_summary(connection: Connection, run: RowMapping, *, finished_at: str | 
         episodes=identity.episodes(),
         origin=run["origin"] or {},
     )
-    is_staged = any(task.get("stages") for task in identity.suite["tasks"])
     try:
+        is_staged = any(task.get("stages") for task in identity.suite["tasks"])
         return summarise(facts, _cells(connection, run["id"], with_stages=is_staged), _totals(connection, run["id"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupted(f"run {run['name']!r} is damaged: {type(error).__name__}: {error}") from error
