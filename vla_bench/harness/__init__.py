@@ -1,4 +1,4 @@
-"""Runs a plan: the episode loop, the runner, executors, and the door for Python."""
+"""Runs a plan: the episode loop, the runner, executors, and the door for Python; replays what was recorded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from vla_bench.harness.execute import execute_run as execute_run
     from vla_bench.harness.executors import Executor as Executor
     from vla_bench.harness.preview import preview_run as preview_run
+    from vla_bench.harness.replay import verify_episodes as verify_episodes
+    from vla_bench.harness.replay import verify_run as verify_run
     from vla_bench.harness.rollout import Rollout as Rollout
     from vla_bench.harness.runner import Runner as Runner
 
 __all__ = [
     "Executor", "Listener", "Rollout", "RunConfig", "Runner", "execute_run", "preview_run", "run_episode",
+    "verify_episodes", "verify_run",
 ]  # fmt: skip
 
 _HOMES = {
@@ -28,6 +31,8 @@ _HOMES = {
     "execute_run": "execute",
     "preview_run": "preview",
     "run_episode": "episode",
+    "verify_episodes": "replay",
+    "verify_run": "replay",
 }
 
 
