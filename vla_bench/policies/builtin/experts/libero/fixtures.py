@@ -16,7 +16,7 @@ from vla_bench.policies.builtin.experts.libero.motion import (
     grip,
     reach,
 )
-from vla_bench.policies.builtin.experts.libero.rotations import Matrix, Vector, about, heading, turned
+from vla_bench.policies.builtin.experts.libero.rotations import Matrix, Vector, about, heading, leaning, turned
 from vla_bench.policies.builtin.experts.libero.scene import Scene
 from vla_bench.policies.builtin.experts.libero.shapes import Box, Part, part_pose, shape_of
 
@@ -94,7 +94,7 @@ def open_drawer(scene: Scene, drawer: Drawer) -> Skill:
     """Pull a drawer open: closed fingertips from above behind its bar, pressed down on it."""
     for _ in range(_ATTEMPTS):
         out = drawer.outwards(scene)
-        hand = about(np.cross(_UP, out), _TILT_RAD) @ turned(heading(np.cross(_UP, out)))
+        hand = leaning(out, _TILT_RAD)
         tip = _TIP_M * hand[:, 2]
         bar = drawer.handle(scene) + _BAR_HALF_M * _UP - tip
         behind = bar - _BEHIND_BAR_M * out
@@ -122,7 +122,7 @@ def _pull(scene: Scene, drawer: Drawer, hand: Matrix, tip: Vector) -> Skill:
 def close_drawer(scene: Scene, drawer: Drawer) -> Skill:
     """Push a drawer shut at its handle with closed fingers, the hand leaning back from the cabinet."""
     out = drawer.outwards(scene)
-    hand = about(np.cross(_UP, out), _PUSH_TILT_RAD) @ turned(heading(np.cross(_UP, out)))
+    hand = leaning(out, _PUSH_TILT_RAD)
     for _ in range(_ATTEMPTS):
         front = drawer.handle(scene) + _PUSH_FROM_M * out
         scene = yield from arc(scene, front, hand, CLOSE, clearance=0.12, tolerance=0.015)

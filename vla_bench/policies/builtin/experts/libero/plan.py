@@ -17,6 +17,7 @@ from vla_bench.policies.builtin.experts.libero.fixtures import (
     turn_knob,
 )
 from vla_bench.policies.builtin.experts.libero.grasp import crowding, grasps
+from vla_bench.policies.builtin.experts.libero.inserting import container_of, insert
 from vla_bench.policies.builtin.experts.libero.motion import HOLD, Skill, action_towards
 from vla_bench.policies.builtin.experts.libero.placing import place, put_aside
 from vla_bench.policies.builtin.experts.libero.rotations import Vector
@@ -80,6 +81,9 @@ def _achieve(scene: Scene, goal: Goal) -> Skill:
             scene = yield from close_drawer(scene, drawer)
         if drawer.value(scene) < _SHUT_M:
             scene = yield from _open(scene, drawer)
+    container = container_of(scene, goal)
+    if container:
+        return (yield from insert(scene, goal, container))
     scene = yield from pick(scene, goal.subject)
     return (yield from place(scene, goal))
 

@@ -8,11 +8,23 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DOWN", "Matrix", "Vector", "about", "from_quat", "heading", "rotation_vector", "turn_between", "turned"]
+__all__ = [
+    "DOWN",
+    "Matrix",
+    "Vector",
+    "about",
+    "from_quat",
+    "heading",
+    "leaning",
+    "rotation_vector",
+    "turn_between",
+    "turned",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
 
+_UP: Final[Vector] = np.array([0.0, 0.0, 1.0])
 DOWN: Final[Matrix] = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """The hand at home: pointing down, closing along the world's y axis."""
 
@@ -38,7 +50,13 @@ def about(axis: Vector, angle: float) -> Matrix:
 
 def turned(yaw: float) -> Matrix:
     """A hand that points down, turned by `yaw` rad about the world's z axis from home."""
-    return about(np.array([0.0, 0.0, 1.0]), yaw) @ DOWN
+    return about(_UP, yaw) @ DOWN
+
+
+def leaning(outwards: Vector, tilt: float) -> Matrix:
+    """A hand that closes across a horizontal direction and leans back along it by `tilt` rad from pointing down."""
+    across = np.cross(_UP, outwards)
+    return about(across, tilt) @ turned(heading(across))
 
 
 def heading(direction: Vector) -> float:

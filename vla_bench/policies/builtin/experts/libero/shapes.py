@@ -14,7 +14,7 @@ import numpy as np
 from vla_bench.policies.builtin.experts.libero.rotations import Vector, about
 from vla_bench.policies.builtin.experts.libero.scene import Pose, Scene, category
 
-__all__ = ["Box", "Part", "Rim", "Shape", "box_of", "obstacles", "part_pose", "shape_of"]
+__all__ = ["Box", "Front", "Part", "Rim", "Shape", "box_of", "obstacles", "part_pose", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +107,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Front:
+    """How a container is filled that is open at a side.
+
+    Attributes:
+        outwards: the direction in which it is open, in the body's frame.
+        middle: where along the other horizontal axis things go, metres.
+        back: how far in they may reach, along `-outwards`, from the body's origin.
+        floors: height of the floor over the origin, by the region's name.
+    """
+
+    outwards: Vector
+    middle: float
+    back: float
+    floors: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """A category as a box in the frame of its root body.
 
@@ -114,6 +131,8 @@ class Shape:
         low, high: opposite corners `[3]`, metres.
         rim: where it is held, if not by its sides.
         hold: corners of the smaller box by which it is held (a handle, a knob), if not the whole.
+        handle: where it is held to be put in somewhere from the side, in the body's frame.
+        front: how it is filled, if from the side.
         parts: what moves, by name.
     """
 
@@ -121,6 +140,8 @@ class Shape:
     high: Vector
     rim: Rim | None = None
     hold: tuple[Vector, Vector] | None = None
+    handle: Vector | None = None
+    front: Front | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 
 
@@ -141,8 +162,14 @@ def _shape(values: dict[str, Any]) -> Shape:
         np.array(values["high"]),
         Rim(np.array(rim["centre"]), rim["radius"], rim["depth"]) if rim else None,
         (np.array(hold["low"]), np.array(hold["high"])) if hold else None,
+        np.array(values["handle"]) if "handle" in values else None,
+        _front(values["front"]) if "front" in values else None,
         {name: _part(part) for name, part in values.get("parts", {}).items()},
     )
+
+
+def _front(values: dict[str, Any]) -> Front:
+    return Front(np.array(values["outwards"]), values["middle"], values["back"], values["floors"])
 
 
 def _part(values: dict[str, Any]) -> Part:
