@@ -63,6 +63,7 @@ class Hand:
         speed: float = FAST_M,
         near: float = 0.006,
         patience: int = 12,
+        most_lag: float = _MOST_LAG_M,
     ) -> Motion:
         """Go straight to a place, turning on the way; then wait until the hand is there, but not for ever.
 
@@ -73,6 +74,7 @@ class Hand:
             speed: metres a step.
             near: how near the hand has to come, metres.
             patience: most steps to wait for the hand once the target is there.
+            most_lag: how far the target runs ahead of the hand, metres: how hard it presses against what is in the way.
         """
         sight = self.sight
         place = np.where(np.isnan(goal), sight.target, goal)
@@ -87,11 +89,11 @@ class Hand:
             if is_there and np.linalg.norm(place - sight.tcp) < near:
                 return
             lag = np.linalg.norm(sight.target - sight.tcp)
-            if is_there or (lag > _MOST_LAG_M and np.linalg.norm(left) > 1e-4):
+            if is_there or (lag > most_lag and np.linalg.norm(left) > 1e-4):
                 n_waited += 1
             distance = float(np.linalg.norm(left))
             step = left * min(1.0, speed / distance) if distance > 1e-9 else left
-            if lag > _MOST_LAG_M and np.dot(left, sight.target - sight.tcp) > 0:
+            if lag > most_lag and np.dot(left, sight.target - sight.tcp) > 0:
                 step = np.zeros(3)
             yield self._action(step, turn_left)
 
@@ -102,10 +104,11 @@ class Hand:
         speed: float = FAST_M,
         near: float = 0.006,
         patience: int = 12,
+        most_lag: float = _MOST_LAG_M,
     ) -> Motion:
         """Go by so much from where the target is; see `move`."""
         goal = self.sight.target + np.asarray(by, np.float64)
-        yield from self.move(goal, speed=speed, near=near, patience=patience)
+        yield from self.move(goal, speed=speed, near=near, patience=patience, most_lag=most_lag)
 
     def _action(self, step: NDArray[np.float64], turn: NDArray[np.float64]) -> NDArray[np.float64]:
         motion = np.concatenate([step / _POSITION_UNIT_M, turn / _ROTATION_UNIT_RAD])

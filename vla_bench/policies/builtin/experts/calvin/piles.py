@@ -11,6 +11,9 @@ from vla_bench.policies.builtin.experts.calvin.taking import TABLE_Z, held_colou
 
 __all__ = ["stack", "unstack"]
 
+_PRESS_M = 0.02
+"""A block that is pressed down harder than a target so far below the hand does can go through the desk."""
+
 
 def stack(hand: Hand) -> Motion:
     """Set the held block on another one. The hand keeps its pitch: the block lies level as it was taken."""
@@ -47,7 +50,7 @@ def unstack(hand: Hand) -> Motion:
         yield from hand.shift(way * (_overlap(hand, upper, lower.colour, way) - 0.001), speed=0.004, near=0.002)
         yield from hand.shift([*way[:2] * 0.001, -0.006], speed=0.002, near=0.002)
         drop = hand.sight.blocks[upper].position[2] - block.height / 2 - (TABLE_Z - 0.02)
-        yield from hand.shift([*way[:2] * -0.001, -drop - 0.001], speed=0.004, near=0.002)
+        yield from hand.shift([*way[:2] * -0.001, -drop - 0.001], speed=0.004, near=0.002, most_lag=_PRESS_M)
         yield from hand.shift(way * 0.03, speed=0.004)
         yield from hand.open(8)
         yield from hand.shift((0, 0, 0.12))

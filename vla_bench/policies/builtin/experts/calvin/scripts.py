@@ -94,7 +94,10 @@ def _free(hand: Hand) -> Motion:
         x, y = free_spot(hand, [(x, y) for y in (-0.12, -0.06) for x in (0.14, 0.05, 0.23, -0.02, 0.30)], TABLE_Z)
         drop = held.position[2] - held.height / 2 - 0.44
         if drop > 0.02:
-            yield from hand.move((x, y, sight.target[2]))
+            # It may rest on another block, and the target lie below it.
+            yield from hand.move((np.nan, np.nan, sight.tcp[2] + 0.03), patience=6)
+            yield from hand.move((x, y, sight.tcp[2] + 0.03))
+            drop = hand.sight.blocks[held.colour].position[2] - held.height / 2 - 0.44
         yield from hand.shift((0, 0, -max(drop - 0.002, 0.0)), speed=0.01)
     yield from hand.open(5)
     yield from leave(hand)
