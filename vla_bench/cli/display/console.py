@@ -73,7 +73,10 @@ def is_interactive() -> bool:
 def print_json(value: Any) -> None:
     """Print a JSON value to stdout: indented for people, plain text for programs, no colours."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    answer().out(text, highlight=False)
+    # Straight to the stream: megabytes of it take seconds to be measured for a terminal's width.
+    stream = answer().file
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def _console(stream: TextIO, *, stderr: bool) -> Console:
