@@ -21,6 +21,8 @@
     │   └── StoreError          ├ StoreFull · StoreLocked · StoreReadOnly · StoreCorrupted · SchemaMismatch
     │                           └ StoreUnreachable
     ├── IncompleteRun           planned episodes lack a judged outcome          exit 3
+    ├── SubmissionRefused       a leaderboard does not take a submission        exit 1
+    ├── BoardUnreachable        a leaderboard does not answer; to be repeated   exit 3
     └── Interrupted             Ctrl-C or SIGTERM                               exit 130
 
 A message says what happened, with what values, and the next command. Programming mistakes stay `TypeError` and
@@ -36,13 +38,14 @@ from vla_bench.spec.names import near_matches
 from vla_bench.spec.outcomes import ExitCode, Outcome
 
 __all__ = [
-    "ActionError", "BadReply", "BadRequest", "BlackPicture", "ConventionMismatch", "EmptyPlan", "EnvCrashed",
-    "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError", "IncompleteRun",
-    "Interrupted", "MessageTooLarge", "MissingExtra", "NoRenderer", "PlanMismatch", "PolicyChanged", "PolicyError",
-    "PolicyRaised", "PolicyTimeout", "RunMismatch", "SchemaMismatch", "ServerUnreachable", "SessionLost", "StaleReply",
-    "StoreCorrupted", "StoreError", "StoreFull", "StoreLocked", "StoreReadOnly", "StoreUnreachable",
-    "SuiteNotInstalled", "Unauthorized", "UnknownExecutor", "UnknownGroup", "UnknownName", "UnknownPolicy",
-    "UnknownProtocol", "UnknownRun", "UnknownSuite", "UnknownTask", "UsageError", "VlaBenchError",
+    "ActionError", "BadReply", "BadRequest", "BlackPicture", "BoardUnreachable", "ConventionMismatch", "EmptyPlan",
+    "EnvCrashed", "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError",
+    "IncompleteRun", "Interrupted", "MessageTooLarge", "MissingExtra", "NoRenderer", "PlanMismatch",
+    "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch", "SchemaMismatch",
+    "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull", "StoreLocked",
+    "StoreReadOnly", "StoreUnreachable", "SubmissionRefused", "SuiteNotInstalled", "Unauthorized",
+    "UnknownExecutor", "UnknownGroup", "UnknownName", "UnknownPolicy", "UnknownProtocol", "UnknownRun",
+    "UnknownSuite", "UnknownTask", "UsageError", "VlaBenchError",
 ]  # fmt: skip
 
 
@@ -346,6 +349,26 @@ class IncompleteRun(VlaBenchError):
     """Raised when an answer wants a complete run and planned episodes of it have no judged outcome."""
 
     kind = "incomplete_run"
+    outcome = Outcome.NOT_RUN
+    exit_code = ExitCode.INCOMPLETE
+
+
+class SubmissionRefused(VlaBenchError):
+    """Raised when a leaderboard does not take a submission; the message has every reason, one a line."""
+
+    kind = "submission_refused"
+    outcome = Outcome.NOT_RUN
+    exit_code = ExitCode.CHECK_FAILED
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("\n".join(reasons))
+
+
+class BoardUnreachable(VlaBenchError):
+    """Raised when a leaderboard does not answer: the same command goes on where it stopped."""
+
+    kind = "board_unreachable"
     outcome = Outcome.NOT_RUN
     exit_code = ExitCode.INCOMPLETE
 
