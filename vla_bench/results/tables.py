@@ -23,7 +23,7 @@ __all__ = [
     "RunGroupRow", "RunRow", "SuiteRow", "Table",
 ]  # fmt: skip
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: what these tables are. Known here so that opening a database needs no Alembic."""
 
 
@@ -108,7 +108,11 @@ class EpisodeRow(Table, table=True):
     """The final outcome of an episode of a run. An episode that was never reached has no row."""
 
     __tablename__: ClassVar[Any] = "episode"
-    __table_args__ = (sa.Index("ix_episode_episode_id", "episode_id"),)
+    __table_args__ = (
+        sa.Index("ix_episode_episode_id", "episode_id"),
+        # A run's episodes page by page, in plan order.
+        sa.Index("ix_episode_run_id_position", "run_id", "position"),
+    )
 
     run_id: int = Field(sa_column=sa.Column(sa.Integer, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True))
     episode_id: str = Field(primary_key=True, max_length=16)

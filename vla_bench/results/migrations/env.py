@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from vla_bench.results.leaderboard import boards, people
 from vla_bench.results.tables import Table
+
+# One metadata: the leaderboard's tables join it when their modules are imported.
+__all__ = ["boards", "people"]
 
 context.configure(
     connection=context.config.attributes["connection"],
