@@ -7,9 +7,14 @@ is equal by construction, or wrong on order: what is tested is that the first wr
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.calvin import link_assets
@@ -131,6 +136,27 @@ def test_code_that_fails_is_one_line(checkout: Callable[..., Path], quick) -> No
     done = quick("verify", "--against-calvin-env", str(checkout(environment="import no_such_module_at_all")))
     assert done.returncode == 2
     assert "the checkout does not run: ModuleNotFoundError: No module named 'no_such_module_at_all'" in done.stderr
+
+
+def test_a_killed_comparison_leaves_neither_files_nor_the_checkouts_process(
+    checkout: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The checkout hangs in its constructor; whoever started it is killed."""
+    begun, places = tmp_path / "begun", tmp_path / "temporary"
+    places.mkdir()
+    hanging = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    command = [str(Path(sys.executable).parent / "vla-bench"), "verify", "--against-calvin-env"]
+    with subprocess.Popen(
+        [*command, str(checkout(environment=hanging))], env={**os.environ, "TMPDIR": str(places)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        while not (begun.exists() and begun.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        theirs = psutil.Process(int(begun.read_text()))
+        process.kill()
+    assert psutil.wait_procs([theirs], timeout=30)[1] == []
+    assert list(places.iterdir()) == []
 
 
 def test_a_folder_that_is_no_checkout_is_one_line(tmp_path: Path, quick) -> None:

@@ -239,12 +239,24 @@ def test_altered_and_missing_files_are_named(change: str, home: Path, assets: Pa
         family.make_env(find_suite("calvin_abc_d"), EnvOptions())
 
 
-def test_without_pybullet_the_message_is_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_pybullet(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("vla_bench.envs.calvin.")]:
         if name.rpartition(".")[2] in ("env", "bullet", "world", "arm", "table", "cameras", "oracle", "sight"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pybullet", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("no_pybullet")
+def test_without_pybullet_the_message_is_the_line_that_installs_it() -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'vla-bench\[calvin\]'"):
+        family.make_env(find_suite("calvin_abc_d"), EnvOptions())
+
+
+@pytest.mark.usefixtures("no_pybullet")
+def test_a_python_that_would_compile_pybullet_is_not_told_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(family), "installation", replace(family.installation, pythons=("3.9",)))
+    with pytest.raises(SuiteNotInstalled, match=r"no wheel for Python.*from source. Type: vla-bench env create"):
         family.make_env(find_suite("calvin_abc_d"), EnvOptions())
 
 
@@ -254,7 +266,8 @@ def test_a_python_without_a_wheel_is_told_of_the_suites_own_environment(home: Pa
     assert not status.is_ready
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert status.reason == (
-        f"'calvin' is not installed here (no module no_such_module; it has no wheel for Python {here})."
+        f"'calvin' is not installed here (no module no_such_module; it has no wheel for Python {here} and would have to"
+        " be built from source)."
     )
     assert status.fix_line == "vla-bench env create calvin"
 

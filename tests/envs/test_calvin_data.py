@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.calvin import unpack_once
 from vla_bench.envs.calvin import chains, family, starts, symbols
+from vla_bench.envs.calvin.assets import faults_of
 from vla_bench.envs.calvin.rules import RENDERERS
 from vla_bench.envs.calvin.scenes import read_table
 from vla_bench.envs.calvin.sentences import enriched_sentences, sentence
@@ -38,6 +43,25 @@ def test_the_thousand_chains_are_upstreams_in_order(shared: Path) -> None:
 @pytest.mark.slow
 def test_generating_the_chains_anew_gives_the_same_ones() -> None:
     assert chains.digest_of(chains.generate_chains()) == chains.DIGEST
+
+
+def test_assets_for_tests_are_unpacked_once_and_a_killed_unpacking_leaves_nothing(shared: Path, tmp_path: Path) -> None:
+    archive = shared / "assets/calvin/calvin_assets.tar.xz"
+    killed = (
+        "import os, signal\nfrom pathlib import Path\nfrom tests.calvin import unpack_once\n"
+        "Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"unpack_once(Path({str(archive)!r}), Path({str(tmp_path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "partial").is_dir()
+    place = unpack_once(archive, tmp_path)
+    before = place.stat().st_ino
+    assert unpack_once(archive, tmp_path).stat().st_ino == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [place.name]
+    (place / "data/plane/plane.obj").write_text("damaged")
+    assert unpack_once(archive, tmp_path) == place
+    assert faults_of(place) == []
 
 
 def test_what_is_known_of_the_chains() -> None:

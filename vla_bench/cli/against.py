@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vla_bench.spec.errors import MissingExtra, UsageError
+from vla_bench.spec.errors import UsageError
 
 if TYPE_CHECKING:
     from vla_bench.envs.calvin.beside import Comparison
@@ -19,7 +19,7 @@ def verify_against_calvin_env(checkout: Path, *, as_json: bool) -> bool:
 
     Raises:
         UsageError: the folder is no checkout, or its code fails.
-        MissingExtra: PyBullet is not installed here.
+        MissingExtra, SuiteNotInstalled: PyBullet is not installed here.
         SuiteNotInstalled: our own assets are missing.
     """
     from vla_bench.cli.display.console import answer, print_json, story
@@ -30,7 +30,10 @@ def verify_against_calvin_env(checkout: Path, *, as_json: bool) -> bool:
     except ModuleNotFoundError as error:
         if error.name != "pybullet":
             raise
-        raise MissingExtra("the comparison with calvin_env", "calvin") from error
+        from vla_bench.envs.calvin.family import lacking_pybullet
+
+        in_311 = "uvx --python 3.11 --from 'vla-bench[calvin]' vla-bench verify --against-calvin-env PATH"
+        raise lacking_pybullet("the comparison with calvin_env", in_311) from error
     comparison = compare_with_checkout(
         checkout, config, told=lambda rollout: story().print(f"[dim]{rollout}, on both sides[/]")
     )

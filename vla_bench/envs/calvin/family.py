@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from types import MappingProxyType
@@ -16,11 +17,11 @@ from vla_bench.envs.calvin.sentences import enriched_sentences, sentence
 from vla_bench.envs.calvin.singles import single_starts
 from vla_bench.envs.runtime.assets.declared import AssetSet
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, Reference, Rotation
-from vla_bench.spec.errors import MissingExtra, UnknownSuite
+from vla_bench.spec.errors import MissingExtra, SuiteNotInstalled, UnknownSuite, UsageError
 from vla_bench.spec.names import match_name
 from vla_bench.spec.suite import Camera, Protocol, Suite, Task
 
-__all__ = ["VERSIONS", "CalvinFamily"]
+__all__ = ["VERSIONS", "CalvinFamily", "lacking_pybullet"]
 
 VERSIONS: Mapping[str, str] = MappingProxyType({"pybullet": "3.2.7"})
 """The only version whose bits were compared with upstream's."""
@@ -105,16 +106,31 @@ class CalvinFamily:
         """Import PyBullet and build the env.
 
         Raises:
-            MissingExtra: PyBullet is not installed.
-            SuiteNotInstalled: another version of it is, or assets are missing.
+            MissingExtra, SuiteNotInstalled: PyBullet is not installed, or assets are missing.
         """
         try:
             from vla_bench.envs.calvin.env import CalvinEnv
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] == "vla_bench":
                 raise
-            raise MissingExtra(f"suite {suite.name!r}", self.installation.extra) from error
+            raise lacking_pybullet(f"suite {suite.name!r}", "vla-bench env create calvin") from error
         return CalvinEnv(suite, options)
+
+
+def lacking_pybullet(feature: str, instead: str) -> UsageError:
+    """What to raise where PyBullet cannot be imported.
+
+    Args:
+        feature: that needs it.
+        instead: what to type where this Python has no wheel, for which the extra installs nothing.
+    """
+    here, installation = f"{sys.version_info.major}.{sys.version_info.minor}", CalvinFamily.installation
+    if here in installation.pythons:
+        return MissingExtra(feature, installation.extra)
+    return SuiteNotInstalled(
+        f"{feature} needs PyBullet, which has no wheel for Python {here} and would have to be built from source."
+        f" Type: {instead}"
+    )
 
 
 def _suite_name(name: str) -> str:

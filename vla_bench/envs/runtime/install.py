@@ -106,7 +106,8 @@ def _problem_here(installation: Installation) -> str:
     """Why this interpreter cannot run a family; empty where it can."""
     if missing := [name for name in installation.imports if find_spec(name) is None]:
         here, pythons = f"{sys.version_info.major}.{sys.version_info.minor}", installation.pythons
-        only = f"; it has no wheel for Python {here}" if pythons and here not in pythons else ""
+        is_other = pythons and here not in pythons
+        only = f"; it has no wheel for Python {here} and would have to be built from source" if is_other else ""
         return f"is not installed here (no module {missing[0]}{only})"
     for name, wanted in installation.versions.items():
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -174,22 +176,36 @@ def _run_theirs(
         "scene_obs": scene_start(chains()[rollout.chain].state).tolist(),
         "actions": rollout.actions.tolist(),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        question, answer = Path(folder, "job.json"), Path(folder, "answer.npz")
-        question.write_text(json.dumps(job), encoding="utf-8")
+    # Files without a name, and a pipe that the child ends with: whatever ends us leaves nothing behind.
+    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer, _lifeline() as alive:
+        question.write(json.dumps(job).encode())
+        question.seek(0)
+        files = question.fileno(), answer.fileno()
         try:
             # -P: this package's folders must not shadow upstream's modules.
             done = subprocess.run(
-                [sys.executable, "-P", _PROGRAM, question, answer], stdin=subprocess.DEVNULL, capture_output=True,
+                [sys.executable, "-P", _PROGRAM, *map(str, files)], stdin=alive, pass_fds=files, capture_output=True,
                 text=True, errors="replace", timeout=_TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise UsageError(f"the checkout did not end {rollout.name!r} within {_TIMEOUT_S:.0f} s") from error
-        if done.returncode != 0 or not answer.exists():
+        if done.returncode != 0 or not os.fstat(answer.fileno()).st_size:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise UsageError(f"the checkout does not run: {reason}")
+        answer.seek(0)
         with np.load(answer) as arrays:
             return dict(arrays), _last_json(done.stdout)
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """The reading end of a pipe that nobody writes into: it ends when this process does."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def _last_json(output: str) -> dict[str, Any]:

@@ -1,16 +1,18 @@
-"""Upstream's side of a comparison. Run by path in a child process: `theirs.py JOB.json ANSWER.npz`.
+"""Upstream's side of a comparison. Run by path in a child process: `theirs.py QUESTION ANSWER`, two file descriptors.
 
-The checkout's own modules run unchanged. Packages that it imports and that nothing here depends on (windows, hand
-trackers, tactile sensors, configuration files) are replaced by stand-ins where they are not installed.
+It reads JSON from the one, writes a NumPy archive to the other, and ends when its standard input does. The checkout's
+own modules run unchanged. Packages that it imports and that nothing here depends on (windows, hand trackers, tactile
+sensors, configuration files) are replaced by stand-ins where they are not installed.
 """
 
 import importlib
 import importlib.util
 import json
+import os
 import sys
+import threading
 import types
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +28,11 @@ class Config(dict):  # type: ignore[type-arg]
             raise AttributeError(name) from error
 
 
-def main(job_file: str, answer_file: str) -> None:
+def main(question: str, answer: str) -> None:
     """Step the checkout and save what it observed."""
-    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    with os.fdopen(int(question), "rb") as file:
+        job = json.load(file)
     made_up = [name for name, make in STAND_INS.items() if stand_in(name, make)]
     sys.path.insert(0, job["checkout"])
     config = as_config(job["config"])
@@ -38,9 +42,16 @@ def main(job_file: str, answer_file: str) -> None:
         robot_cfg=config.robot, seed=0, use_vr=False, bullet_time_step=240.0, cameras=config.cameras, show_gui=False,
         scene_cfg=config.scene, use_scene_info=True, use_egl=False, control_freq=30,
     )  # fmt: skip
-    np.savez(answer_file, **rollout(env, job, oracle_of(config)))
+    with os.fdopen(int(answer), "wb") as file:
+        np.savez(file, **rollout(env, job, oracle_of(config)))
     versions = {name: found(name) for name in ("pybullet", "numpy", "gym")}
     sys.stdout.write(json.dumps({"stand_ins": made_up, "versions": versions}) + "\n")
+
+
+def end_with_parent() -> None:
+    """Nothing ever comes from standard input but its end, when whoever asked is gone."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def rollout(env: Any, job: Any, oracle: Any) -> dict[str, Any]:
