@@ -92,6 +92,11 @@ COMMANDS: tuple[CommandEntry, ...] = (
         "Write a report: tables, intervals, plots, failures in pictures, protocol, provenance, efficiency.",
     ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
+    CommandEntry(
+        "leaderboard",
+        PUBLISH,
+        "Serve the leaderboard: boards, runs, comparisons and submissions, as pages and as JSON.",
+    ),
 )
 
 
@@ -128,10 +133,17 @@ def _load(name: str) -> Any:
 
     module = next(entry.module for entry in COMMANDS if entry.name == name)
     command = build_command(import_module(module).app)
-    for leaf in [command, *getattr(command, "commands", {}).values()]:
-        if not hasattr(leaf, "commands"):
-            leaf.params.append(_debug_option())
+    _give_debug_option(command)
     return command
+
+
+def _give_debug_option(command: Any) -> None:
+    """To every command that does something: the leaves, and groups that are commands by themselves."""
+    leaves = getattr(command, "commands", {}).values()
+    for leaf in leaves:
+        _give_debug_option(leaf)
+    if not leaves or command.invoke_without_command:
+        command.params.append(_debug_option())
 
 
 def _debug_option() -> Any:

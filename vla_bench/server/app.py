@@ -1,0 +1,84 @@
+"""`create_app`: the leaderboard as one application, HTML and JSON over the same read functions.
+
+Routers live in the folders beside this module; whatever they share stands in `app.state`:
+
+- `store`: the results (`vla_bench.results.store.Store`), whose `database` reads side by side
+- `settings`: `vla_bench.server.settings.Settings`
+- `metrics`: `vla_bench.server.metrics.Metrics`
+- `error_page`: makes the page of an error, for people; None for the plain one
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+
+from fastapi import APIRouter, FastAPI
+
+from vla_bench import __version__
+from vla_bench.results.store import Store
+from vla_bench.server import health, problems
+from vla_bench.server.database import open_store
+from vla_bench.server.metrics import Metrics
+from vla_bench.server.middleware import EveryRequest
+from vla_bench.server.settings import Settings
+
+__all__ = ["create_app"]
+
+ROUTERS = ("api", "submissions", "accounts", "replays", "exports", "badges", "pages")
+"""Folders and modules of this room whose `router` is mounted, in order: pages come last."""
+
+
+def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
+    """Build the service.
+
+    Args:
+        settings: as `Settings.checked` returned them.
+        store: results that the caller opened and closes; opened and closed with the service where None.
+
+    Raises:
+        SchemaMismatch: the database is older or newer than this version.
+        UsageError, StoreError: the database or the traces cannot be opened.
+    """
+    opened = store or open_store(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if store is None:
+            opened.close()
+
+    app = FastAPI(
+        title=f"{settings.title} leaderboard",
+        description="Results of robot policies in simulation: boards, runs, episodes, comparisons, submissions.",
+        version=__version__,
+        lifespan=lifespan,
+        # Swagger's page loads scripts from elsewhere: the schema is enough.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.settings, app.state.store = settings, opened
+    app.state.metrics = metrics = Metrics(opened.database)
+    app.state.error_page = None
+    problems.add_handlers(app)
+    app.include_router(health.router)
+    for name in ROUTERS:
+        _include(app, name)
+    app.add_middleware(EveryRequest, owner=app, settings=settings, metrics=metrics)
+    return app
+
+
+def _include(app: FastAPI, name: str) -> None:
+    module = f"vla_bench.server.{name}"
+    if find_spec(module) is None:
+        return
+    found = import_module(module)
+    router = getattr(found, "router", None)
+    router = getattr(router, "router", router)
+    if isinstance(router, APIRouter):
+        app.include_router(router)
+    if page := getattr(found, "error_page", None):
+        app.state.error_page = page
