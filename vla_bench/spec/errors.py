@@ -4,6 +4,7 @@
     ├── UsageError              the user changes the command                    exit 2
     │   ├── UnknownName         ├ UnknownSuite · UnknownTask · UnknownProtocol · UnknownPolicy · UnknownRun
     │   │                       └ UnknownGroup · UnknownExecutor
+    │   ├── NotListed           a leaderboard has no such board, row, policy, run or submission
     │   ├── MissingExtra        a Python package is not installed
     │   ├── SuiteNotInstalled   the suite's own environment or assets are missing
     │   ├── NoRenderer          pictures were asked for and no render back end works
@@ -40,7 +41,7 @@ from vla_bench.spec.outcomes import ExitCode, Outcome
 __all__ = [
     "ActionError", "BadReply", "BadRequest", "BlackPicture", "BoardUnreachable", "ConventionMismatch", "EmptyPlan",
     "EnvCrashed", "EnvError", "EnvHung", "EnvLeaked", "EnvRaised", "EnvStartFailed", "EnvUnstable", "HarnessError",
-    "IncompleteRun", "Interrupted", "MessageTooLarge", "MissingExtra", "NoRenderer", "PlanMismatch",
+    "IncompleteRun", "Interrupted", "MessageTooLarge", "MissingExtra", "NoRenderer", "NotListed", "PlanMismatch",
     "PolicyChanged", "PolicyError", "PolicyRaised", "PolicyTimeout", "RunMismatch", "SchemaMismatch",
     "ServerUnreachable", "SessionLost", "StaleReply", "StoreCorrupted", "StoreError", "StoreFull", "StoreLocked",
     "StoreReadOnly", "StoreUnreachable", "SubmissionRefused", "SuiteNotInstalled", "Unauthorized",
@@ -122,6 +123,21 @@ class UnknownExecutor(UnknownName):
     """Raised when no executor has that name."""
 
     kind, noun, listing = "unknown_executor", "executor", "vla-bench run --help"
+
+
+class NotListed(UsageError):
+    """Raised when a leaderboard has no board, row, policy, run, episode or submission of that name."""
+
+    kind = "not_listed"
+
+    def __init__(self, noun: str, name: str, known: Iterable[str] = ()) -> None:
+        self.noun, self.name = noun, name
+        self.near = tuple(near_matches(name, known))
+        hint = f" Did you mean {' or '.join(repr(match) for match in self.near)}?" if self.near else ""
+        super().__init__(f"this leaderboard has no {noun} {name!r}.{hint}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...]]]:
+        return type(self), (self.noun, self.name, self.near)
 
 
 class MissingExtra(UsageError):

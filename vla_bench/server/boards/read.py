@@ -1,0 +1,162 @@
+"""What pages and JSON API read. Every function takes a `Database` and reads boards, their rows and stored aggregates.
+
+Episodes are read one page at a time and by index; nothing here counts them.
+"""
+
+from __future__ import annotations
+
+from vla_bench.results.database import Database
+from vla_bench.results.traces import TraceFolder
+from vla_bench.server.boards.views import (
+    BoardHead,
+    BoardPage,
+    ComparePage,
+    EpisodePage,
+    EpisodesPage,
+    Filters,
+    LatencyTable,
+    LogPage,
+    PolicyPage,
+    Row,
+    RunPage,
+    SubmissionPage,
+    SuitePage,
+)
+
+__all__ = [
+    "board_page", "boards", "compare_page", "episode_page", "episodes_page", "etag", "latency_tables", "log_page",
+    "policy_page", "row", "run_page", "submission_page", "suite_page",
+]  # fmt: skip
+
+
+def etag(database: Database) -> str:
+    """A short text that changes with anything on any board: the ETag of the list of boards."""
+    raise NotImplementedError
+
+
+def boards(database: Database) -> tuple[BoardHead, ...]:
+    """All boards, by suite, protocol, renderer class and assets; those with runs before those without."""
+    raise NotImplementedError
+
+
+def board_page(
+    database: Database,
+    slug: str,
+    filters: Filters = Filters(),  # noqa: B008
+    *,
+    sort: str = "rank",
+    descending: bool = False,
+    after: str = "",
+    size: int = 50,
+) -> BoardPage:
+    """A page of a board.
+
+    By `rank`, verified rows come first, then self-reported, published, unranked and incomplete ones and tombstones;
+    best first within each.
+
+    Args:
+        database: of the results.
+        slug: of the board.
+        filters: which rows.
+        sort: see `BoardPage`.
+        descending: the other way round; rows without the value come last all the same.
+        after: `next_after` of the page before.
+        size: rows of a page, 1 … 200.
+
+    Raises:
+        NotListed: there is no such board.
+        UsageError: sort, filter or `after` is not understood.
+    """
+    raise NotImplementedError
+
+
+def row(database: Database, row_id: int) -> Row:
+    """One row by its id.
+
+    Raises:
+        NotListed: there is none.
+    """
+    raise NotImplementedError
+
+
+def policy_page(database: Database, family: str) -> PolicyPage:
+    """All results of a family of policies.
+
+    Raises:
+        NotListed: no row is of that family.
+    """
+    raise NotImplementedError
+
+
+def run_page(database: Database, run_id: int) -> RunPage:
+    """A run on its board.
+
+    Raises:
+        NotListed: no such run stands on a board.
+    """
+    raise NotImplementedError
+
+
+def episodes_page(
+    database: Database, run_id: int, *, task: str = "", outcome: str = "", after: str = "", size: int = 50
+) -> EpisodesPage:
+    """A page of the episodes of a run, in plan order.
+
+    Raises:
+        NotListed: no such run stands on a board.
+        UsageError: `after` is not understood.
+    """
+    raise NotImplementedError
+
+
+def episode_page(database: Database, traces: TraceFolder, run_id: int, episode_id: str) -> EpisodePage:
+    """One episode of a run, with its recorded actions where they are stored.
+
+    Raises:
+        NotListed: no such run stands on a board, or the episode is not one of its.
+    """
+    raise NotImplementedError
+
+
+def compare_page(database: Database, row_a: int, row_b: int, *, after: str = "", size: int = 50) -> ComparePage:
+    """Two rows beside each other: pair by pair on one plan, by their counts else.
+
+    Raises:
+        NotListed: a row does not exist.
+        UsageError: both are one row, or `after` is not understood.
+    """
+    raise NotImplementedError
+
+
+def suite_page(database: Database, suite: str, *, after: str = "", size: int = 100) -> SuitePage:
+    """What a suite measures.
+
+    Raises:
+        NotListed: no board is of that suite.
+    """
+    raise NotImplementedError
+
+
+def submission_page(database: Database, submission_id: str) -> SubmissionPage:
+    """A submission as everybody may see it.
+
+    Raises:
+        NotListed: there is none.
+    """
+    raise NotImplementedError
+
+
+def log_page(
+    database: Database, *, subject_kind: str = "", subject: str = "", after: str = "", size: int = 100
+) -> LogPage:
+    """The public log, newest first; of one subject where it is named.
+
+    Raises:
+        UsageError: `after` is not understood.
+    """
+    raise NotImplementedError
+
+
+def latency_tables(database: Database) -> tuple[LatencyTable, ...]:
+    """Answer times, one table a device and precision, at batch size 1."""
+    raise NotImplementedError
