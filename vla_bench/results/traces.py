@@ -22,7 +22,7 @@ from vla_bench.spec.errors import StoreCorrupted, UsageError
 from vla_bench.spec.result import Trace
 from vla_bench.spec.wire import decode_value, encode_array
 
-__all__ = ["TraceFolder", "decode_trace", "encode_trace"]
+__all__ = ["TraceFolder", "decode_trace", "encode_trace", "unpack_trace"]
 
 SUFFIX = ".trace.zst"
 MAX_BYTES = 256 * 2**20
@@ -56,6 +56,23 @@ def decode_trace(data: bytes) -> Trace:
     if content.pop("format") != _FORMAT:
         raise ValueError(f"not a {_FORMAT}")
     return Trace(**content | {"digests": tuple(content["digests"])})
+
+
+def unpack_trace(data: bytes, digest: str, max_bytes: int = MAX_BYTES) -> Trace:
+    """The trace in a file's bytes, whoever made them.
+
+    Args:
+        data: zstd-packed bytes.
+        digest: that its content must have.
+        max_bytes: the most that it may unpack to.
+
+    Raises:
+        ValueError: it is no trace, larger, or another one.
+    """
+    try:
+        return decode_trace(_unpacked(data, digest, max_bytes))
+    except (zstandard.ZstdError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 class TraceFolder:
@@ -97,11 +114,30 @@ class TraceFolder:
             StoreCorrupted: it is missing, or not what its digest says.
         """
         try:
-            return decode_trace(_unpacked(self._get(digest), digest))
-        except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return unpack_trace(self._get(digest), digest)
+        except ValueError as error:
             raise StoreCorrupted(
                 f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
             ) from error
+
+    def packed(self, digest: str) -> bytes:
+        """The file of a trace as it lies here, checked.
+
+        Raises:
+            StoreCorrupted: it is missing, or not what its digest says.
+        """
+        self.read(digest)
+        return self._get(digest)
+
+    def put_packed(self, digest: str, data: bytes, *, is_synced: bool = True) -> None:
+        """Store the file of a trace that `unpack_trace` has accepted.
+
+        Args:
+            digest: of its content.
+            data: of the file.
+            is_synced: whether a local file is on disk at return; whoever says no syncs many of them at once.
+        """
+        self._put(digest, data, is_synced=is_synced)
 
     def copy_from(self, other: TraceFolder, digest: str) -> None:
         """Take over a trace from another folder, checked on the way.
@@ -110,8 +146,7 @@ class TraceFolder:
             StoreCorrupted: it is missing there, or damaged.
         """
         if not self.has(digest):
-            other.read(digest)
-            self._put(digest, other._get(digest))
+            self._put(digest, other.packed(digest))
 
     def has(self, digest: str) -> bool:
         """Whether a file of that digest is here; it is not read."""
@@ -135,37 +170,38 @@ class TraceFolder:
                 raise StoreCorrupted(f"trace {digest} is not in {self.url}. Name the folder of traces.") from error
         return data
 
-    def _put(self, digest: str, data: bytes) -> None:
+    def _put(self, digest: str, data: bytes, *, is_synced: bool = True) -> None:
         with file_errors(self.url):
             if self.has(digest):
                 return
             if self.is_local:
-                _write_local(Path(self._path(digest)), data)
+                _write_local(Path(self._path(digest)), data, is_synced=is_synced)
             else:
                 # Object stores show an object whole or not at all.
                 self._fs.makedirs(self._fs._parent(self._path(digest)), exist_ok=True)
                 self._fs.pipe_file(self._path(digest), data)
 
 
-def _write_local(path: Path, data: bytes) -> None:
+def _write_local(path: Path, data: bytes, *, is_synced: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
-            # Without it a power cut can leave the new name on an empty file.
-            os.fsync(file.fileno())
+            if is_synced:
+                # Without it a power cut can leave the new name on an empty file.
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _unpacked(data: bytes, digest: str) -> bytes:
+def _unpacked(data: bytes, digest: str, max_bytes: int) -> bytes:
     size = zstandard.frame_content_size(data)
-    if not 0 <= size <= MAX_BYTES:
-        raise ValueError(f"it claims {size} bytes, the limit is {MAX_BYTES}")
-    unpacked: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_BYTES)
+    if not 0 <= size <= max_bytes:
+        raise ValueError(f"it claims {size} bytes, the limit is {max_bytes}")
+    unpacked: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=max_bytes)
     if (found := hashlib.sha256(unpacked).hexdigest()) != digest:
         raise ValueError(f"its content has digest {found}")
     return unpacked

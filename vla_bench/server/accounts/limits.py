@@ -1,0 +1,66 @@
+"""Rate limits: a moving window per key, in the memory of this process or, by URL, in Redis."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from vla_bench.server.problems import Problem
+from vla_bench.server.settings import Settings
+
+__all__ = ["RateLimits"]
+
+
+class RateLimits:
+    """The limits of one service. Addresses and accounts are counted apart."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the storage that the settings name."""
+        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.limits))
+        self._reads = RateLimitItemPerMinute(settings.reads_per_minute)
+        self._submissions = RateLimitItemPerHour(settings.submissions_per_hour)
+        self._failures = RateLimitItemPerMinute(settings.failed_tokens_per_minute)
+
+    def count_read(self, address: str) -> None:
+        """Count a read of somebody without a token.
+
+        Raises:
+            Problem: 429, with `Retry-After`.
+        """
+        self._count(self._reads, "reads", address, "reads")
+
+    def count_submission(self, account_id: int) -> None:
+        """Count a submission.
+
+        Raises:
+            Problem: 429.
+        """
+        self._count(self._submissions, "submissions", str(account_id), "submissions")
+
+    def check_failures(self, address: str) -> None:
+        """Refuse an address that has sent too many wrong tokens.
+
+        Raises:
+            Problem: 429.
+        """
+        if not self._limiter.test(self._failures, "failures", address):
+            raise self._refusal(self._failures, "failures", address, "wrong tokens")
+
+    def count_failure(self, address: str) -> None:
+        """Count a wrong token."""
+        self._limiter.hit(self._failures, "failures", address)
+
+    def _count(self, item: RateLimitItemPerMinute | RateLimitItemPerHour, space: str, key: str, what: str) -> None:
+        if not self._limiter.hit(item, space, key):
+            raise self._refusal(item, space, key, what)
+
+    def _refusal(self, item: RateLimitItemPerMinute | RateLimitItemPerHour, space: str, key: str, what: str) -> Problem:
+        reset_s = self._limiter.get_window_stats(item, space, key).reset_time - time.time()
+        wait_s = max(1, math.ceil(reset_s))
+        limit = f"{item.amount} per {item.GRANULARITY.name}"
+        return Problem(429, f"too many {what}, the limit is {limit}: come again in {wait_s} s",
+                       kind="too-many-requests", headers={"Retry-After": str(wait_s)})  # fmt: skip

@@ -1,0 +1,41 @@
+"""The public log: one row for everything that changes what the board says, never changed and never deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from vla_bench.results.leaderboard.people import AUDIT
+from vla_bench.results.rows import now
+
+__all__ = ["SERVER", "write_audit"]
+
+SERVER = "server"
+"""The actor of what the service does by itself."""
+
+
+def write_audit(
+    connection: Connection, actor: str, action: str, subject_kind: str, subject: str, detail: Mapping[str, Any]
+) -> None:
+    """Write a line of the log, in the transaction that does what it says.
+
+    Args:
+        connection: inside a write transaction.
+        actor: name of the account, or `SERVER`.
+        action: stable snake_case (`submission_listed`).
+        subject_kind: `submission`, `account`, `board` or `draw_key`.
+        subject: id or name.
+        detail: plain JSON values, public: never a secret.
+    """
+    row = {
+        "at": now(),
+        "actor": actor,
+        "action": action,
+        "subject_kind": subject_kind,
+        "subject": subject,
+        "detail": dict(detail),
+    }
+    connection.execute(sa.insert(AUDIT).values(row))
