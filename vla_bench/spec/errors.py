@@ -130,15 +130,6 @@ class NotListed(UsageError):
 
     kind = "not_listed"
 
-    def __init__(self, noun: str, name: str, known: Iterable[str] = ()) -> None:
-        self.noun, self.name = noun, name
-        self.near = tuple(near_matches(name, known))
-        hint = f" Did you mean {' or '.join(repr(match) for match in self.near)}?" if self.near else ""
-        super().__init__(f"this leaderboard has no {noun} {name!r}.{hint}")
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...]]]:
-        return type(self), (self.noun, self.name, self.near)
-
 
 class MissingExtra(UsageError):
     """Raised when a package that this feature needs is not installed; the message is the install line."""
