@@ -116,11 +116,18 @@ def standin_of(folder: Path) -> str:
     return ""
 
 
-def content_of(folder: Path, *, progress: Callable[[int], None] = lambda n_bytes: None) -> Content:
+def content_of(
+    folder: Path,
+    *,
+    keep: Callable[[str], bool] | None = None,
+    progress: Callable[[int], None] = lambda n_bytes: None,
+) -> Content:
     """Read every file of a folder once; links are followed.
 
     Args:
         folder: of assets.
+        keep: which files count, as in `AssetSet.keep`: a linked checkout has more, which change with every command of
+            git.
         progress: called with the bytes read so far.
 
     Raises:
@@ -130,13 +137,16 @@ def content_of(folder: Path, *, progress: Callable[[int], None] = lambda n_bytes
     n_files = n_bytes = 0
     try:
         for path in _files(folder):
+            name = path.relative_to(folder).as_posix()
+            if keep is not None and not keep(name):
+                continue
             inside = hashlib.blake2b(digest_size=16)
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
                     inside.update(block)
                     n_bytes += len(block)
                     progress(n_bytes)
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + inside.digest())
+            digest.update(name.encode() + b"\0" + inside.digest())
             n_files += 1
     except OSError as error:
         raise SuiteNotInstalled(f"assets cannot be read: {error}") from error

@@ -69,7 +69,9 @@ def check_installed(assets: AssetSet, record: InstalledAssets, *, progress: Prog
     if folder is None:
         return AssetReport(faults=[f"the folder of {assets.name} is gone"])
     report = assets.check(folder)
-    content = content_of(folder, progress=lambda done: progress("reading every file", done, record.n_bytes))
+    content = content_of(
+        folder, keep=assets.keep, progress=lambda done: progress("reading every file", done, record.n_bytes)
+    )
     if content.digest == record.digest:
         return report
     changed = f"its files are not those that were installed ({content.n_files} files, were {record.n_files})"
@@ -108,5 +110,7 @@ def _place(assets: AssetSet, folder: Path, *, source: str, is_link: bool, progre
         shown = "; ".join(report.faults[:3])
         more = f"; and {len(report.faults) - 3} more" if len(report.faults) > 3 else ""
         raise SuiteNotInstalled(f"{folder} is not all of {assets.title}: {shown}{more}")
-    content = content_of(folder, progress=lambda done: progress("reading every file", done, assets.unpacked_bytes))
+    content = content_of(
+        folder, keep=assets.keep, progress=lambda done: progress("reading every file", done, assets.unpacked_bytes)
+    )
     return place_folder(assets, folder, source=source, is_link=is_link, content=content)
