@@ -27,7 +27,9 @@ from vla_bench.spec.errors import StoreCorrupted, UsageError
 from vla_bench.spec.outcomes import ExitCode
 from vla_bench.spec.suite import Suite
 
-__all__ = ["Verdict", "Verification", "check_is_replayable", "verify_episodes", "verify_run"]
+__all__ = [
+    "Verdict", "Verification", "check_is_replayable", "suite_findings", "verify_episodes", "verify_run",
+]  # fmt: skip
 
 MOST_CHANGES = 3
 """Differences of one kind that are told one by one."""
@@ -163,7 +165,7 @@ def verify_run(
     _check_has_recordings(evidence)
     suite = find_suite(evidence.suite["name"], _protocol_id(evidence))
     check_is_replayable(suite)
-    findings = (*evidence.findings, *_suite_findings(evidence, suite), *_plan_findings(evidence, suite))
+    findings = (*evidence.findings, *suite_findings(evidence, suite), *_plan_findings(evidence, suite))
     drawn = draw_sample(recordings_of(evidence.judged), sample, seed)
     started(drawn)
     results = verify_episodes(
@@ -261,7 +263,7 @@ def _protocol_id(evidence: Evidence) -> str:
     return f"{protocol['name']}/{protocol['version']}"
 
 
-def _suite_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:
+def suite_findings(evidence: Evidence, suite: Suite) -> Iterator[Finding]:
     """Where the suite of the run is not the one that is installed here."""
     content = suite_content(suite)
     if suite_digest(content) == suite_digest(evidence.suite):

@@ -1,0 +1,271 @@
+"""Everything that is asked of a bundle before it is listed. Each answer of no is one clear line; nothing is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from vla_bench.envs.registry import find_suite
+from vla_bench.harness.replay.recording import Recording, faults_of
+from vla_bench.harness.replay.verify import suite_findings
+from vla_bench.results.evidence import Claim, Evidence, gather_evidence
+from vla_bench.results.identity import leaf_changes, short
+from vla_bench.results.rows import suite_digest
+from vla_bench.results.stats.bins import count_bins
+from vla_bench.results.store import Store
+from vla_bench.results.traces import unpack_trace
+from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle
+from vla_bench.spec.canonical import content_id, sha256_hex
+from vla_bench.spec.episode import Episode, make_plan
+from vla_bench.spec.errors import StoreCorrupted, SubmissionRefused, UsageError
+from vla_bench.spec.settings import EvalSettings
+from vla_bench.spec.suite import Suite
+
+__all__ = [
+    "MOST_REASONS", "Checks", "check_bytes", "check_identity", "check_plan", "check_rows", "check_traces",
+]  # fmt: skip
+
+MOST_REASONS = 20
+_TRACE_BYTES = 64 << 20
+_NOT_COUNTED = frozenset({"name", "command", "started_at", "finished_at", "shards", "origin", "schema"})
+"""What a summary repeats of the run; everything else in it was computed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """What was found.
+
+    Attributes:
+        suite: as installed here.
+        evidence: the run, counted anew.
+    """
+
+    suite: Suite
+    evidence: Evidence
+
+
+def check_bytes(source: BinaryIO, size: int, digest: str) -> None:
+    """Compare the bytes that arrived with those that were announced.
+
+    Raises:
+        SubmissionRefused: they are others.
+    """
+    found, n_bytes = hashlib.sha256(), 0
+    while data := source.read(1 << 20):
+        found.update(data)
+        n_bytes += len(data)
+    if n_bytes != size or found.hexdigest() != digest:
+        raise SubmissionRefused(
+            f"{n_bytes} bytes with digest {found.hexdigest()[:16]} arrived, {size} with {digest[:16]} were announced"
+        )
+
+
+def check_identity(bundle: Bundle) -> Suite:
+    """Is it what it says it is: suite, plan, settings, policy; and does anybody here know that suite?
+
+    Returns:
+        The suite as installed here.
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    manifest, reasons = bundle.manifest, []
+    for what, content, claimed in (
+        ("suite", suite_digest(bundle.suite), manifest.suite_digest),
+        ("policy", sha256_hex(bundle.policy), manifest.policy_digest),
+        ("settings", sha256_hex(manifest.settings), manifest.eval_hash),
+    ):
+        if content != claimed:
+            reasons.append(f"the {what} was changed: its digest is {content[:16]}, the manifest says {claimed[:16]}")
+    _refuse(reasons)
+    try:
+        EvalSettings.from_dict(dict(manifest.settings))
+        suite = find_suite(manifest.suite, manifest.protocol)
+    except UsageError as error:
+        raise SubmissionRefused(str(error)) from error
+    if standin := suite.standin or bundle.suite.get("standin"):
+        raise SubmissionRefused(f"runs of {suite.name} as installed are no results: {standin}")
+    _refuse(_undeclared(bundle))
+    return suite
+
+
+def check_plan(bundle: Bundle, suite: Suite) -> dict[str, Episode]:
+    """Is the plan the registered one, and is every episode of it there, once and no other?
+
+    Returns:
+        The planned episodes by id.
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    manifest = bundle.manifest
+    planned = _planned(bundle.plan)
+    reasons = []
+    if foreign := Counter((e.suite, e.protocol) for e in planned.values()) - Counter(
+        {(manifest.suite, manifest.protocol): len(planned)}
+    ):
+        named = ", ".join(f"{count} of {name} {protocol}" for (name, protocol), count in foreign.most_common(3))
+        reasons.append(f"the plan mixes suites or protocols: it has episodes {named}")
+    registered = make_plan(suite)
+    if manifest.plan_hash != registered.plan_hash:
+        reasons.append(_other_plan(manifest.plan_hash, planned, registered.plan_hash, registered.episodes))
+    ids = {row["episode_id"] for row in bundle.episodes}
+    if strangers := sorted(ids - set(planned)):
+        reasons.append(f"plans are mixed: {_some(strangers)} of the bundle's episodes are not in its plan")
+    if missing := sorted(set(planned) - ids):
+        reasons.append(f"the run is not complete: {_some(missing)} of {len(planned)} planned episodes are missing")
+    lost = sorted(row["episode_id"] for row in bundle.episodes if row["outcome"] not in ("success", "failure"))
+    if lost:
+        reasons.append(f"the run is not complete: {_some(lost)} of its episodes were lost and never judged")
+    if stray := sorted({row["episode_id"] for row in bundle.attempts} - ids):
+        reasons.append(f"attempts belong to no episode of the bundle: {_some(stray)}")
+    machines = {content_id(item) for item in bundle.machines}
+    if unknown := sorted({row["fingerprint"] for row in bundle.attempts} - machines - {None}):
+        reasons.append(f"attempts name machines that are not in the bundle: {_some(unknown)}")
+    _refuse(reasons)
+    return planned
+
+
+def check_rows(bundle: Bundle, scratch: Store, run_name: str, suite: Suite) -> Checks:
+    """Do the rows agree with one another and with the suite, and are the claimed aggregates those of the episodes?
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    try:
+        evidence = gather_evidence(scratch, run_name)
+    except StoreCorrupted as error:
+        raise SubmissionRefused(str(error)) from error
+    found = [*evidence.findings, *suite_findings(evidence, suite)]
+    reasons = [
+        f"{finding.about}{f' {finding.episode}' if finding.episode else ''}: {finding.message}" for finding in found
+    ]
+    reasons += _wrong_aggregates(bundle.summary, evidence.summary.to_dict())
+    _refuse(list(dict.fromkeys(reasons)))
+    return Checks(suite=suite, evidence=evidence)
+
+
+def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> None:
+    """Does each trace have its digest, belong to one attempt, and agree with it?
+
+    Reads `bundle.traces` to their end.
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    uses = Counter(row["trace_digest"] for row in bundle.attempts if row["trace_digest"])
+    if shared := sorted(digest for digest, count in uses.items() if count > 1):
+        raise SubmissionRefused(f"a trace belongs to one attempt: {_some(shared)} stand for several")
+    rows = {row["trace_digest"]: row for row in bundle.attempts if row["trace_digest"]}
+    recordings = {
+        claim.last.trace_digest: _recording(claim) for claim in checks.evidence.claims if claim.last is not None
+    }
+    reasons, left, seen = [], limits.unpacked_bytes, set()
+    for digest, packed in bundle.traces:
+        seen.add(digest)
+        if digest not in rows:
+            reasons.append(f"trace {digest[:16]} belongs to no attempt of the bundle")
+            continue
+        try:
+            trace = unpack_trace(packed, digest, min(_TRACE_BYTES, left))
+        except ValueError as error:
+            reasons.append(f"trace {digest[:16]}, episode {rows[digest]['episode_id']}: {error}")
+            continue
+        left -= trace.actions.nbytes
+        row = rows[digest]
+        if row["n_queries"] != len(trace.latency_ms) or row["policy_bins"] != count_bins(trace.latency_ms):
+            reasons.append(f"episode {row['episode_id']}: its latencies are not those of its trace")
+        if digest in recordings:
+            found = faults_of(recordings[digest], trace, checks.suite, checks.evidence.settings.control_mode)
+            reasons += [f"episode {row['episode_id']}: {fault}" for fault in found]
+    if missing := sorted(set(rows) - seen):
+        reasons.append(f"traces are missing: {_some(missing)}")
+    reasons += _without_trace(recordings.get(""), checks)
+    _refuse(reasons)
+
+
+def _without_trace(recording: Recording | None, checks: Checks) -> Iterator[str]:
+    """Attempts that count and name no trace: an episode that a fault ended before its first step has none."""
+    if recording is None:
+        return
+    for claim in checks.evidence.claims:
+        if claim.last is not None and not claim.last.trace_digest:
+            found = faults_of(_recording(claim), None, checks.suite, checks.evidence.settings.control_mode)
+            yield from (f"episode {claim.episode.id}: {fault}" for fault in found)
+
+
+def _recording(claim: Claim) -> Recording:
+    assert claim.last is not None
+    return Recording(episode=claim.episode, attempt=claim.last.result, trace_digest=claim.last.trace_digest)
+
+
+def _planned(text: bytes) -> dict[str, Episode]:
+    try:
+        episodes = [Episode(**values) for values in json.loads(text)]
+        found = {episode.id: episode for episode in episodes}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SubmissionRefused(f"plan.json is no list of episodes: {str(error)[:200]}") from error
+    if len(found) != len(episodes):
+        raise SubmissionRefused("plan.json plans an episode twice")
+    return found
+
+
+def _other_plan(claimed: str, planned: Mapping[str, Episode], registered: str, wanted: Sequence[Episode]) -> str:
+    """What a plan has that the board's has not, in one line."""
+    ids = {episode.id for episode in wanted}
+    n_shared = len(ids & set(planned))
+    line = f"the board of this suite and protocol has plan {registered[:16]}, the run has {claimed[:16]}: "
+    if n_shared:
+        return line + f"{n_shared} of its {len(wanted)} episodes are in the run's {len(planned)}. Run the full plan."
+    places = {(episode.task, episode.trial, episode.repeat) for episode in wanted}
+    if places == {(e.task, e.trial, e.repeat) for e in planned.values()}:
+        return line + "tasks and trials are the same, states or policy seeds are others. Run it without --seed."
+    return line + f"none of its {len(wanted)} episodes are in the run's {len(planned)}. Run the full plan."
+
+
+def _undeclared(bundle: Bundle) -> Iterator[str]:
+    """Where the declaration contradicts what the policy said in its handshake."""
+    declaration, policy = bundle.manifest.declaration, bundle.policy
+    scope = policy.get("checkpoint_scope", "one")
+    if scope != declaration.checkpoint_scope:
+        yield f"declaration.checkpoint_scope is {declaration.checkpoint_scope!r}, the policy itself says {scope!r}"
+    cameras = {str(camera.get("name")) for camera in policy.get("cameras") or () if isinstance(camera, Mapping)}
+    for what, used, declared in (
+        ("cameras", cameras, declaration.cameras),
+        ("state", set(policy.get("state") or ()), declaration.state),
+    ):
+        if left_out := sorted(used - set(declared)):
+            yield f"declaration.{what} leaves out what the policy asks for: {', '.join(left_out)}"
+
+
+def _wrong_aggregates(claimed: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
+    """Every computed number of the claimed summary that is not ours; those that only one version has do not count."""
+    shared = set(claimed) & set(counted) - _NOT_COUNTED
+    old, new = ({key: summary[key] for key in sorted(shared)} for summary in (claimed, counted))
+    for change in leaf_changes("", old, new):
+        if not _is_same(change.old, change.new):
+            yield f"summary: {change.path} is claimed as {short(change.old)}, the episodes give {short(change.new)}"
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # Another version of SciPy may differ in the last digits of an interval.
+    is_number = isinstance(one, (int, float)) and isinstance(other, (int, float))
+    return is_number and math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _some(names: Sequence[str]) -> str:
+    told = ", ".join(name[:16] for name in names[:3])
+    return f"{len(names)} ({told}{', …' if len(names) > 3 else ''})"
+
+
+def _refuse(reasons: Iterable[str]) -> None:
+    found = list(reasons)
+    if len(found) > MOST_REASONS:
+        found = [*found[:MOST_REASONS], f"and {len(found) - MOST_REASONS} more"]
+    if found:
+        raise SubmissionRefused(*found)

@@ -1,0 +1,240 @@
+"""`process`: a sealed bundle becomes a listed run, or a refusal. The one place where a bundle enters the results.
+
+Whatever is killed in the middle leaves the submission where it was: rows enter in one transaction, and traces, which
+come before it, are found by digest and harm nobody when their run never comes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from vla_bench.results.copying import copy_run
+from vla_bench.results.leaderboard.people import SUBMISSION, UPLOAD_PART
+from vla_bench.results.reading import find_run
+from vla_bench.results.store import Store
+from vla_bench.results.tables import ATTEMPT
+from vla_bench.results.writing import lock_runs, store_summary
+from vla_bench.server.audit import SERVER
+from vla_bench.server.replays.draw import queue_draw
+from vla_bench.server.settings import Settings
+from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle, read_bundle
+from vla_bench.server.submissions.check import (
+    Checks,
+    check_bytes,
+    check_identity,
+    check_plan,
+    check_rows,
+    check_traces,
+)
+from vla_bench.server.submissions.door import boards
+from vla_bench.server.submissions.parts import PartFolder
+from vla_bench.server.submissions.scratch import scratch_store
+from vla_bench.server.submissions.states import State, StateChanged, find_submission, move
+from vla_bench.spec.errors import SubmissionRefused
+
+__all__ = ["PATIENCE", "process", "waiting"]
+
+PATIENCE = timedelta(minutes=30)
+"""A check that is not over by then has died with its process, and another one begins anew."""
+_IN_BATCH = 500
+_MOST_LISTED = 3
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """A submission that is being checked."""
+
+    store: Store
+    folder: PartFolder
+    limits: ArchiveLimits
+    submission_id: str
+    account: int
+    numbers: tuple[int, ...]
+    size: int
+    digest: str
+    run_name: str
+
+    @contextmanager
+    def bytes(self) -> Iterator[BinaryIO]:
+        stream = self.folder.open(self.numbers)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+
+def waiting(connection: Connection) -> list[str]:
+    """Submissions that should be checked now: sealed ones, and those whose check died."""
+    stale = (datetime.now(UTC) - PATIENCE).isoformat(timespec="seconds")
+    is_sealed = SUBMISSION.c.state == str(State.SEALED)
+    is_stale = (SUBMISSION.c.state == str(State.CHECKING)) & (SUBMISSION.c.updated_at < stale)
+    return list(
+        connection.scalars(sa.select(SUBMISSION.c.id).where(is_sealed | is_stale).order_by(SUBMISSION.c.sealed_at))
+    )
+
+
+def process(store: Store, settings: Settings, submission_id: str) -> State:
+    """Check a sealed submission and list or refuse it; safe to call twice, by two processes and after a crash.
+
+    Returns:
+        The state that it is in now.
+    """
+    case = _begin(store, settings, submission_id)
+    if case is None:
+        with store.database.read() as connection:
+            return State(find_submission(connection, submission_id)["state"])
+    try:
+        _check_and_list(case)
+    except SubmissionRefused as error:
+        with store.database.write() as connection:
+            move(connection, submission_id, State.REFUSED, actor=SERVER, come_from=State.CHECKING, reason=str(error))
+        log.info("submission_refused", submission=submission_id, reasons=len(error.reasons))
+        return State.REFUSED
+    except StateChanged:
+        # Another process was quicker.
+        log.info("submission_checked_elsewhere", submission=submission_id)
+    except BaseException:
+        with store.database.write() as connection:
+            move(connection, submission_id, State.SEALED, actor=SERVER, come_from=State.CHECKING, reason="to be checked again")  # fmt: skip
+        raise
+    else:
+        case.folder.remove()
+        log.info("submission_listed", submission=submission_id)
+    with store.database.read() as connection:
+        return State(find_submission(connection, submission_id)["state"])
+
+
+def _begin(store: Store, settings: Settings, submission_id: str) -> _Case | None:
+    """Take the submission; None where there is nothing to do, or another process does it."""
+    with store.database.write() as connection:
+        if submission_id not in waiting(connection):
+            return None
+        row = find_submission(connection, submission_id)
+        if row["state"] == State.CHECKING:
+            move(connection, submission_id, State.SEALED, actor=SERVER, reason="its check did not come to an end")
+        move(connection, submission_id, State.CHECKING, actor=SERVER, come_from=State.SEALED)
+        numbers = connection.scalars(
+            sa.select(UPLOAD_PART.c.number)
+            .where(UPLOAD_PART.c.submission_id == submission_id)
+            .order_by(UPLOAD_PART.c.number)
+        )
+        return _Case(
+            store=store,
+            folder=PartFolder.of(settings, store, submission_id),
+            limits=ArchiveLimits(packed_bytes=settings.max_bundle_bytes, n_members=settings.max_members),
+            submission_id=submission_id,
+            account=row["account_id"],
+            numbers=tuple(numbers),
+            size=row["bundle_size"],
+            digest=row["bundle_digest"],
+            run_name=f"{submission_id}-{row['run_name']}"[:200],
+        )
+
+
+def _check_and_list(case: _Case) -> None:
+    with case.bytes() as source:
+        check_bytes(source, case.size, case.digest)
+    with case.bytes() as source:
+        bundle = read_bundle(source, case.size, case.limits)
+        suite = check_identity(bundle)
+        check_plan(bundle, suite)
+        with case.store.database.read() as connection:
+            _check_is_new(connection, case, bundle)
+        with scratch_store(bundle, case.run_name, case.store.traces) as scratch:
+            checks = check_rows(bundle, scratch, case.run_name, suite)
+            check_traces(bundle, checks, case.limits)
+            new = _store_traces(case)
+            try:
+                _list(case, bundle, checks, scratch)
+            except BaseException:
+                case.store.traces.remove(new)
+                raise
+
+
+def _store_traces(case: _Case) -> list[str]:
+    """Write the traces that are not here yet, and return their digests."""
+    traces, new = case.store.traces, []
+    with case.bytes() as source:
+        bundle = read_bundle(source, case.size, case.limits)
+        for digest, packed in bundle.traces:
+            if not traces.has(digest):
+                traces.put_packed(digest, packed, is_synced=False)
+                new.append(digest)
+    if traces.is_local:
+        # Once for all of them: a sync of each takes longer than everything else here.
+        os.sync()
+    return new
+
+
+def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
+    """Everything that makes a listed run, in one transaction."""
+    manifest, summary = bundle.manifest, checks.evidence.summary
+    with case.store.database.write() as connection, scratch.database.read() as rows:
+        lock_runs(connection)
+        _check_is_new(connection, case, bundle)
+        copy_run(rows, connection, case.run_name)
+        run_id = find_run(connection, case.run_name)["id"]
+        store_summary(connection, run_id, summary, manifest.finished_at)
+        move(
+            connection,
+            case.submission_id,
+            State.LISTED,
+            actor=SERVER,
+            come_from=State.CHECKING,
+            run_id=run_id,
+            policy_digest=manifest.policy_digest,
+            plan_hash=manifest.plan_hash,
+            eval_hash=manifest.eval_hash,
+            declaration=manifest.declaration.model_dump(),
+        )
+        board_id = boards().enter(connection, run_id, case.submission_id)
+        is_here = SUBMISSION.c.id == case.submission_id
+        connection.execute(sa.update(SUBMISSION).where(is_here).values(board_id=board_id))
+        if checks.suite.deterministic:
+            queue_draw(connection, case.submission_id)
+            boards().renew_mark(connection, run_id)
+
+
+def _check_is_new(connection: Connection, case: _Case, bundle: Bundle) -> None:
+    """Refuse what was submitted before: the whole of it, or traces of somebody's run.
+
+    Raises:
+        SubmissionRefused: it was.
+    """
+    digests = [row["trace_digest"] for row in bundle.attempts if row["trace_digest"]]
+    known: dict[str, set[str]] = {}
+    for start in range(0, len(digests), _IN_BATCH):
+        statement = (
+            sa.select(SUBMISSION.c.id, ATTEMPT.c.trace_digest)
+            .join(SUBMISSION, SUBMISSION.c.run_id == ATTEMPT.c.run_id)
+            .where(ATTEMPT.c.trace_digest.in_(digests[start : start + _IN_BATCH]))
+        )
+        for submission_id, digest in connection.execute(statement):
+            known.setdefault(submission_id, set()).add(digest)
+    known.pop(case.submission_id, None)
+    if not known:
+        return
+    owner, shared = max(known.items(), key=lambda item: len(item[1]))
+    if len(shared) == len(digests):
+        raise SubmissionRefused(f"this run was submitted before: it is submission {owner}")
+    episodes = _owners(bundle.attempts, shared)
+    raise SubmissionRefused(
+        f"{len(shared)} traces are those of submission {owner} (episodes {', '.join(episodes)}): a recording belongs to "
+        "the run that made it"
+    )
+
+
+def _owners(attempts: Sequence[dict[str, str]], digests: set[str]) -> list[str]:
+    found = [row["episode_id"] for row in attempts if row["trace_digest"] in digests]
+    return found[:_MOST_LISTED] + (["…"] if len(found) > _MOST_LISTED else [])

@@ -1,0 +1,109 @@
+"""A bundle's rows in a database of their own, in memory: checked there as any stored run is, and copied from there."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from vla_bench.results.database import Database, locate
+from vla_bench.results.runs import RunSummary
+from vla_bench.results.store import Store
+from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE, Table
+from vla_bench.results.traces import TraceFolder
+from vla_bench.results.writing import store_summary
+from vla_bench.server.submissions.bundle import Bundle
+from vla_bench.spec.canonical import content_id
+from vla_bench.spec.errors import SubmissionRefused
+
+__all__ = ["scratch_store"]
+
+
+@contextmanager
+def scratch_store(bundle: Bundle, run_name: str, traces: TraceFolder) -> Iterator[Store]:
+    """The run of a bundle as if it had been stored here under `run_name`, the aggregate being what it claims.
+
+    Args:
+        bundle: of which episodes, attempts and machines agree on who belongs to whom.
+        run_name: of the run.
+        traces: where its traces are or will be.
+
+    Raises:
+        SubmissionRefused: the claimed summary is none.
+    """
+    location = locate("sqlite://")
+    database = Database(location, busy_timeout_s=1.0)
+    try:
+        with database.write() as connection:
+            Table.metadata.create_all(connection)
+            _insert(connection, bundle, run_name)
+        yield Store(database, traces)
+    finally:
+        database.close()
+
+
+def _insert(connection: sa.Connection, bundle: Bundle, run_name: str) -> None:
+    manifest = bundle.manifest
+    connection.execute(sa.insert(SUITE).values(_suite_row(bundle)))
+    connection.execute(sa.insert(POLICY).values(_policy_row(bundle)))
+    plan = {
+        "plan_hash": manifest.plan_hash,
+        "suite": manifest.suite,
+        "protocol": manifest.protocol,
+        "n_episodes": len(bundle.episodes),
+        "episodes": zlib.compress(bundle.plan),
+    }
+    connection.execute(sa.insert(PLAN).values(plan))
+    run = {
+        "name": run_name,
+        "suite_digest": manifest.suite_digest,
+        "plan_hash": manifest.plan_hash,
+        "policy_digest": manifest.policy_digest,
+        "eval_hash": manifest.eval_hash,
+        "settings": manifest.settings,
+        "command": manifest.command,
+        "shards": list(manifest.shards),
+        "started_at": manifest.started_at,
+        "finished_at": manifest.finished_at,
+        "origin": None,
+    }
+    run_id = connection.execute(sa.insert(RUN).values(run).returning(RUN.c.id)).scalar_one()
+    _insert_all(connection, FINGERPRINT, [{"id": content_id(item), "content": item} for item in bundle.machines])
+    _insert_all(connection, EPISODE, [{**row, "run_id": run_id} for row in bundle.episodes])
+    _insert_all(connection, ATTEMPT, [{**row, "run_id": run_id} for row in bundle.attempts])
+    store_summary(connection, run_id, _claimed(bundle.summary), manifest.finished_at)
+
+
+def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def _suite_row(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "digest": manifest.suite_digest,
+        "name": manifest.suite,
+        "protocol": manifest.protocol,
+        "content": bundle.suite,
+    }
+
+
+def _policy_row(bundle: Bundle) -> dict[str, Any]:
+    policy = bundle.policy
+    found = {name: policy.get(name) for name in ("name", "version", "kind", "weights_digest")}
+    if odd := [name for name, value in found.items() if not isinstance(value, str) or len(value) > 200]:
+        raise SubmissionRefused(f"policy.json: {', '.join(odd)} must be a text of at most 200 characters")
+    return {"digest": bundle.manifest.policy_digest, **found, "content": policy}
+
+
+def _claimed(summary: Mapping[str, Any]) -> RunSummary:
+    try:
+        claimed = RunSummary.from_dict(summary)
+        claimed.to_dict()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SubmissionRefused(f"summary.json is no summary of a run: {type(error).__name__}: {error}") from error
+    return claimed
