@@ -1,6 +1,6 @@
 """What the statistics cost: rates of a hundred runs, one paired comparison, and what the shortcuts save.
 
-    python benchmarks/statistics.py [--runs 100] [--episodes 10030]
+    python benchmarks/rates.py [--runs 100] [--episodes 10030]
 
 Every figure is the best of three, CPU and wall time, with imports paid beforehand. Each stands beside a baseline that
 does the same without the shortcut: rows through Python one by one instead of columns, `binomtest` and root finding per
