@@ -17,7 +17,7 @@ from vla_bench.results.tables import ATTEMPT, EPISODE, POLICY, SUITE
 from vla_bench.spec.errors import StoreCorrupted
 from vla_bench.spec.outcomes import JUDGED, Outcome
 
-__all__ = ["load_vectors", "mean_wall_s"]
+__all__ = ["load_vector", "load_vectors", "mean_wall_s"]
 
 _CODES = {outcome.value: 1 if outcome is Outcome.SUCCESS else 0 for outcome in JUDGED} | {
     outcome.value: NOT_JUDGED for outcome in Outcome if outcome not in JUDGED
@@ -34,6 +34,15 @@ def load_vectors(store: Store, names: Iterable[str]) -> list[RunVector]:
     with store.database.read() as connection:
         loader = _Loader(connection)
         return [loader.load(name) for name in names]
+
+
+def load_vector(connection: Connection, name: str) -> RunVector:
+    """Load one run on an open connection.
+
+    Raises:
+        UnknownRun, StoreCorrupted: as `load_vectors`.
+    """
+    return _Loader(connection).load(name)
 
 
 def mean_wall_s(store: Store, name: str) -> float | None:
