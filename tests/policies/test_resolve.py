@@ -83,7 +83,7 @@ def test_a_url_is_taken_as_it_is(url: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ws://127.0.0.1:8000", "begins with http://, https:// or grpc://"),
+        ("ws://127.0.0.1:8000", "begins with http://, https://, grpc:// or docker://"),
         ("grpc://127.0.0.1", "wants a host and a port"),
         ("http://", "wants a host"),
         ("grpc://127.0.0.1:eight", "Port could not be cast"),

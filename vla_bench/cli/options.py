@@ -81,7 +81,7 @@ PolicyName = Annotated[
         "-p",
         metavar="POLICY",
         autocompletion=_complete_policy,
-        help="A registered name (a server is started for it), a server's URL, a YAML file, or module:Class.",
+        help="A registered name (which gets a server), a server's URL, docker://IMAGE, a YAML file, or module:Class.",
         rich_help_panel=POLICY,
     ),
 ]

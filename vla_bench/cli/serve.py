@@ -70,7 +70,8 @@ def _build(spec: str, options: dict[str, object]) -> Policy:
 
     resolved = resolve_one(spec, options)
     if not resolved.target:
-        raise UsageError(f"{resolved.url} is a server already; give its URL to `vla-bench run --policy`")
+        served = resolved.url or f"docker://{resolved.image}"
+        raise UsageError(f"{served} is a server already; give it to `vla-bench run --policy`")
     return load_policy(resolved.target, resolved.options)
 
 

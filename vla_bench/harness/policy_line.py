@@ -135,5 +135,5 @@ def connect_policy(
     if isinstance(policy, ResolvedPolicy):
         with _named(route):
             served = policy.connect(deadlines, token)
-        return PolicyLine(served, served=served, is_ours=bool(policy.target), route=route)
+        return PolicyLine(served, served=served, is_ours=policy.is_ours, route=route)
     return PolicyLine(InlineConnection(policy))

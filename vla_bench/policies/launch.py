@@ -33,7 +33,7 @@ from vla_bench.spec.errors import (
     VlaBenchError,
 )
 
-__all__ = ["ChildServer"]
+__all__ = ["ChildServer", "how_it_ended"]
 
 _GRACE_S: Final = 3.0
 """How long a server may take to close its sockets after SIGTERM."""
@@ -115,7 +115,7 @@ class ChildServer:
             return self._why
         self._reader.join(timeout=1.0)
         said = next((line for line in reversed(self._tail) if line.strip()), "")
-        return f"{_how_it_ended(status)}{f'; its last line: {said}' if said else ''}"
+        return f"{how_it_ended(status)}{f'; its last line: {said}' if said else ''}"
 
     def stop(self, grace_s: float = _GRACE_S, why: str = "it was stopped") -> None:
         """End the server, its guard and whatever else is in their process group; safe to call twice.
@@ -201,7 +201,8 @@ def _spawn_guard(group: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _how_it_ended(status: int) -> str:
+def how_it_ended(status: int) -> str:
+    """A process's status (negative for a signal) in words."""
     if status >= 0:
         return f"it ended with status {status}"
     try:

@@ -1,7 +1,7 @@
-"""What `--policy` may be (a name, a URL, a configuration file, a class), and the line to it that a run holds.
+"""What `--policy` may be (a name, a URL, an image, a configuration file, a class), and the line to it that a run holds.
 
 `resolve_policy` reads and checks without importing the policy; `ResolvedPolicy.connect` reaches it, in a child server
-of its own where it is not a URL.
+or a container of its own where it is not a URL.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from vla_bench.policies.base import Deadlines
+from vla_bench.policies.containers import ContainerOptions, ImageReference, is_image
 from vla_bench.policies.load import check_target, target_name
 from vla_bench.policies.served import ServedPolicy
 from vla_bench.spec.canonical import to_plain
@@ -25,8 +26,8 @@ from vla_bench.spec.settings import EvalSettings
 
 __all__ = ["ResolvedPolicy", "RoutedPolicy", "resolve_one", "resolve_policy"]
 
-_KEYS = ("policy", "url", "options", "settings", "token_env", "name", "routes", "route_by")
-_ROUTE_KEYS = ("policy", "url", "options", "token_env")
+_KEYS = ("policy", "url", "options", "settings", "token_env", "name", "routes", "route_by", "container")
+_ROUTE_KEYS = ("policy", "url", "options", "token_env", "container")
 _SCHEMES = ("http", "https", "grpc")
 
 
@@ -36,8 +37,10 @@ class ResolvedPolicy:
 
     Attributes:
         name: short name for displays: the file's `name`, the registered name, the class, or the URL's host.
-        target: what a child server is to load (a registered name, `module:Class`, `file.py:Class`); empty for a URL.
-        url: where the server listens; empty for a target.
+        target: what a child server is to load (a registered name, `module:Class`, `file.py:Class`); else empty.
+        url: where the server listens; empty for a target and an image.
+        image: a container of it is started: `NAME[:TAG][@sha256:…]`; else empty.
+        container: how.
         options: keywords of the target, plain JSON values.
         settings: evaluation settings of the configuration file, for `EvalSettings.from_dict`.
         token_env: environment variable that holds the server's token; empty for none.
@@ -47,10 +50,17 @@ class ResolvedPolicy:
     name: str
     target: str = ""
     url: str = ""
+    image: str = ""
+    container: ContainerOptions = ContainerOptions()
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     token_env: str = ""
     label: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its server is started for the run, and ends with it."""
+        return not self.url
 
     def connect(self, deadlines: Deadlines = Deadlines(), token: str | None = None) -> ServedPolicy:
         """Reach the policy; use the result in a `with` statement, so that a child server is stopped whatever happens.
@@ -69,7 +79,14 @@ class ResolvedPolicy:
                 name = self.token_env
                 raise UsageError(f"{name} is to hold the policy server's token. Type: export {name}=…")
         return ServedPolicy(
-            target=self.target, url=self.url, options=self.options, token=token, deadlines=deadlines, label=self.label
+            target=self.target,
+            url=self.url,
+            image=self.image,
+            container=self.container,
+            options=self.options,
+            token=token,
+            deadlines=deadlines,
+            label=self.label,
         )
 
 
@@ -95,8 +112,9 @@ def resolve_policy(spec: str, options: Mapping[str, Any] | None = None) -> Resol
     """Understand what was typed after `--policy`.
 
     Args:
-        spec: a registered name in any spelling (`laMP` is `lamp`), an `http://`, `https://` or `grpc://` URL, a path to
-            a `.yaml` file, or a class of one's own (`my_policy.py:MyPolicy`, `my_package.module:MyPolicy`).
+        spec: a registered name in any spelling (`laMP` is `lamp`), an `http://`, `https://` or `grpc://` URL, an image
+            (`docker://NAME`), a path to a `.yaml` file, or a class of one's own (`my_policy.py:MyPolicy`,
+            `my_package.module:MyPolicy`).
         options: keywords of the policy; they win over those of a file.
 
     Raises:
@@ -106,6 +124,8 @@ def resolve_policy(spec: str, options: Mapping[str, Any] | None = None) -> Resol
     given = dict(options or {})
     if spec.endswith((".yaml", ".yml")):
         return _of_file(Path(spec), given)
+    if is_image(spec):
+        return _of_image(spec, given)
     if "://" in spec:
         return _of_url(spec, given)
     target = check_target(spec)
@@ -124,10 +144,15 @@ def resolve_one(spec: str, options: Mapping[str, Any] | None = None) -> Resolved
     return resolved
 
 
+def _of_image(url: str, options: Mapping[str, Any]) -> ResolvedPolicy:
+    image = ImageReference.parse(url)
+    return ResolvedPolicy(name=image.short_name, image=image.text, options=_plain_options(options))
+
+
 def _of_url(url: str, options: Mapping[str, Any]) -> ResolvedPolicy:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
-        raise UsageError(f"policy {url!r}: a policy's URL begins with http://, https:// or grpc://")
+        raise UsageError(f"policy {url!r}: a policy's URL begins with http://, https://, grpc:// or docker://")
     try:
         is_complete = bool(parts.hostname) and (parts.scheme != "grpc" or parts.port is not None)
     except ValueError as error:
@@ -163,10 +188,23 @@ def _of_content(path: Path, content: Mapping[str, Any], options: Mapping[str, An
         raise UsageError(f"{path}: give one of the keys policy and url")
     if "url" in content:
         base = _of_url(_text(path, content, "url"), given)
+    elif is_image(named := _text(path, content, "policy")):
+        base = _of_image(named, given)
     else:
-        target = check_target(_beside(path, _text(path, content, "policy")))
+        target = check_target(_beside(path, named))
         base = ResolvedPolicy(name=target_name(target), target=target, options=_plain_options(given))
-    return replace(base, token_env=_text(path, content, "token_env"))
+    return replace(base, token_env=_text(path, content, "token_env"), container=_container(path, content, base))
+
+
+def _container(path: Path, content: Mapping[str, Any], base: ResolvedPolicy) -> ContainerOptions:
+    if "container" not in content:
+        return ContainerOptions()
+    if not base.image:
+        raise UsageError(f"{path}: container says how an image is started, and the policy is none (docker://NAME)")
+    try:
+        return ContainerOptions.from_dict(_mapping(path, content, "container"), path.parent)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _of_routes(
@@ -174,7 +212,7 @@ def _of_routes(
 ) -> RoutedPolicy:
     if options:
         raise UsageError(f"options ({', '.join(options)}) belong to the routes of {path}: write them there")
-    if stray := [key for key in ("policy", "url", "options") if key in content]:
+    if stray := [key for key in ("policy", "url", "options", "container") if key in content]:
         raise UsageError(f"{path}: {stray[0]} belongs to a route where there are routes")
     given = _mapping(path, content, "routes")
     if not given:
@@ -183,7 +221,7 @@ def _of_routes(
     routes = {}
     for name, value in given.items():
         # A route that is a text is what --policy takes: a URL, a name or a class.
-        route = {"url" if "://" in value else "policy": value} if isinstance(value, str) else value
+        route = {_kind_of(value): value} if isinstance(value, str) else value
         if not isinstance(route, dict) or not all(key in _ROUTE_KEYS for key in route):
             raise UsageError(
                 f"{path}: route {name!r} is a URL, a name, a class, or a map of {', '.join(_ROUTE_KEYS)}, not {value!r}"
@@ -197,6 +235,10 @@ def _of_routes(
         settings=settings,
         label=label,
     )
+
+
+def _kind_of(text: str) -> str:
+    return "url" if "://" in text and not is_image(text) else "policy"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from vla_bench.policies.base import Deadlines, PolicyConnection, PolicySession
+from vla_bench.policies.containers import ContainerOptions, ContainerServer, ImageReference
 from vla_bench.policies.identity import check_same_policy
 from vla_bench.policies.launch import ChildServer
 from vla_bench.spec.errors import ServerUnreachable
@@ -54,12 +55,14 @@ class ServedPolicy:
         *,
         target: str = "",
         url: str = "",
+        image: str = "",
+        container: ContainerOptions | None = None,
         options: Mapping[str, Any] | None = None,
         token: str | None = None,
         deadlines: Deadlines = Deadlines(),
         label: str = "",
     ) -> None:
-        """Start a child server for `target`, or take the server at `url`, and connect.
+        """Start a child server for `target` or a container of `image`, or take the server at `url`, and connect.
 
         Raises:
             UsageError: the policy cannot be imported or refuses its options.
@@ -68,8 +71,10 @@ class ServedPolicy:
         """
         self._target, self._options, self._deadlines, self._label = target, dict(options or {}), deadlines, label
         self._url, self._token = url, token
+        self._image = ImageReference.parse(image) if image else None
+        self._container = container or ContainerOptions()
         self._lock = threading.RLock()
-        self._child: ChildServer | None = None
+        self._child: ChildServer | ContainerServer | None = None
         self._connection: PolicyConnection | None = None
         self._retired: list[PolicyConnection] = []
         self._is_closed = False
@@ -91,7 +96,7 @@ class ServedPolicy:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child server, None for a server behind a URL."""
+        """Process id of the child server or of a container's engine, None for a server behind a URL."""
         child = self._child
         return child.pid if child else None
 
@@ -175,12 +180,20 @@ class ServedPolicy:
         if self._target:
             start_s = max(self._deadlines.connect_s, self._deadlines.first_act_s)
             self._child = ChildServer(self._target, self._options, start_s=start_s)
+        elif self._image is not None:
+            start_s = max(self._deadlines.connect_s, self._deadlines.first_act_s)
+            self._child = ContainerServer(self._image, self._options, self._container, start_s=start_s)
         try:
             self._connection = connect_url(self.url, token=self.token, deadlines=self._deadlines)
         except BaseException:
             self._retire()
             raise
-        return self._connection.info
+        return self._with_image(self._connection.info)
+
+    def _with_image(self, info: PolicyInfo) -> PolicyInfo:
+        """The handshake with the image's digest among the options: it decides the answers as weights do."""
+        digest = self._child.image_digest if isinstance(self._child, ContainerServer) else ""
+        return replace(info, options={**info.options, "image": digest}) if digest else info
 
     def _retire(self) -> None:
         """Stop the child server at once. Sessions of the old connection are still in the hands of other threads."""
@@ -195,7 +208,7 @@ class ServedPolicy:
 class _ChildSession:
     """A session with a child server (`PolicySession`), which can say how that server ended where it did."""
 
-    def __init__(self, session: PolicySession, child: ChildServer) -> None:
+    def __init__(self, session: PolicySession, child: ChildServer | ContainerServer) -> None:
         self._session, self._child = session, child
 
     @property
@@ -218,7 +231,7 @@ class _ChildSession:
         self._session.close()
 
 
-def _with_last_words(error: ServerUnreachable, child: ChildServer) -> ServerUnreachable:
+def _with_last_words(error: ServerUnreachable, child: ChildServer | ContainerServer) -> ServerUnreachable:
     """A broken connection says nothing; how the server's process ended does."""
     words = child.last_words()
     return ServerUnreachable(f"the policy server of this run is gone: {words}") if words else error

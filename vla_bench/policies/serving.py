@@ -49,6 +49,8 @@ def serve_policy(
     resolved = resolve_one(spec, options)
     if resolved.url:
         raise UsageError(f"{resolved.url} is served already: give `vla-bench run` this URL")
+    if resolved.image:
+        raise UsageError(f"an image serves itself: give `vla-bench run` docker://{resolved.image}")
     if transport == "grpc":
         from vla_bench.policies.grpc.server import serve
     else:
