@@ -53,6 +53,7 @@ class Settings(BaseModel):
     )
     debug: bool = Field(False, description="Tracebacks in answers; on a loopback address only.")
     accepts_submissions: bool = Field(True, description="Whether bundles may be uploaded.")
+    runs_jobs: bool = Field(True, description="Whether this process checks submissions; else another one does.")
     shows_published: bool = Field(True, description="Whether cited figures of papers stand beside the runs.")
     request_s: float = Field(30.0, gt=0, description="Seconds that an answer may take.")
     part_s: float = Field(300.0, gt=0, description="Seconds that one part of an upload may take.")

@@ -21,9 +21,11 @@ from vla_bench.results.copying import copy_run
 from vla_bench.results.leaderboard.people import SUBMISSION, UPLOAD_PART
 from vla_bench.results.reading import find_run
 from vla_bench.results.store import Store
-from vla_bench.results.tables import ATTEMPT
-from vla_bench.results.writing import lock_runs, store_summary
+from vla_bench.results.tables import ATTEMPT, RUN
+from vla_bench.results.writing import lock_runs
 from vla_bench.server.audit import SERVER
+from vla_bench.server.boards.change import refresh_mark
+from vla_bench.server.boards.enter import enter_run
 from vla_bench.server.replays.draw import queue_draw
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle, read_bundle
@@ -35,7 +37,6 @@ from vla_bench.server.submissions.check import (
     check_rows,
     check_traces,
 )
-from vla_bench.server.submissions.door import boards
 from vla_bench.server.submissions.parts import PartFolder
 from vla_bench.server.submissions.scratch import scratch_store
 from vla_bench.server.submissions.states import State, StateChanged, find_submission, move
@@ -106,7 +107,8 @@ def process(store: Store, settings: Settings, submission_id: str) -> State:
         log.info("submission_checked_elsewhere", submission=submission_id)
     except BaseException:
         with store.database.write() as connection:
-            move(connection, submission_id, State.SEALED, actor=SERVER, come_from=State.CHECKING, reason="to be checked again")  # fmt: skip
+            reason = "to be checked again"
+            move(connection, submission_id, State.SEALED, actor=SERVER, come_from=State.CHECKING, reason=reason)
         raise
     else:
         case.folder.remove()
@@ -158,7 +160,7 @@ def _check_and_list(case: _Case) -> None:
             try:
                 _list(case, bundle, checks, scratch)
             except BaseException:
-                case.store.traces.remove(new)
+                _remove_unused(case.store, new)
                 raise
 
 
@@ -177,15 +179,27 @@ def _store_traces(case: _Case) -> list[str]:
     return new
 
 
+def _remove_unused(store: Store, digests: Sequence[str]) -> None:
+    """Remove traces that no run has: another process may have listed theirs meanwhile."""
+    used: set[str] = set()
+    with store.database.read() as connection:
+        for start in range(0, len(digests), _IN_BATCH):
+            batch = ATTEMPT.c.trace_digest.in_(digests[start : start + _IN_BATCH])
+            used.update(connection.scalars(sa.select(ATTEMPT.c.trace_digest).where(batch)))
+    store.traces.remove(digest for digest in digests if digest not in used)
+
+
 def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
     """Everything that makes a listed run, in one transaction."""
-    manifest, summary = bundle.manifest, checks.evidence.summary
+    manifest = bundle.manifest
+    declaration = manifest.declaration.model_dump()
     with case.store.database.write() as connection, scratch.database.read() as rows:
         lock_runs(connection)
         _check_is_new(connection, case, bundle)
         copy_run(rows, connection, case.run_name)
         run_id = find_run(connection, case.run_name)["id"]
-        store_summary(connection, run_id, summary, manifest.finished_at)
+        finished = sa.update(RUN).where(RUN.c.id == run_id).values(finished_at=manifest.finished_at)
+        connection.execute(finished)
         move(
             connection,
             case.submission_id,
@@ -196,14 +210,20 @@ def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
             policy_digest=manifest.policy_digest,
             plan_hash=manifest.plan_hash,
             eval_hash=manifest.eval_hash,
-            declaration=manifest.declaration.model_dump(),
+            declaration=declaration,
         )
-        board_id = boards().enter(connection, run_id, case.submission_id)
+        entry = enter_run(
+            connection,
+            case.run_name,
+            submission_id=case.submission_id,
+            declaration=declaration,
+            harness=manifest.harness,
+        )
         is_here = SUBMISSION.c.id == case.submission_id
-        connection.execute(sa.update(SUBMISSION).where(is_here).values(board_id=board_id))
+        connection.execute(sa.update(SUBMISSION).where(is_here).values(board_id=entry.board_id))
         if checks.suite.deterministic:
             queue_draw(connection, case.submission_id)
-            boards().renew_mark(connection, run_id)
+            refresh_mark(connection, run_id)
 
 
 def _check_is_new(connection: Connection, case: _Case, bundle: Bundle) -> None:
@@ -230,8 +250,8 @@ def _check_is_new(connection: Connection, case: _Case, bundle: Bundle) -> None:
         raise SubmissionRefused(f"this run was submitted before: it is submission {owner}")
     episodes = _owners(bundle.attempts, shared)
     raise SubmissionRefused(
-        f"{len(shared)} traces are those of submission {owner} (episodes {', '.join(episodes)}): a recording belongs to "
-        "the run that made it"
+        f"{len(shared)} traces are those of submission {owner} (episodes {', '.join(episodes)}): a recording belongs "
+        "to the run that made it"
     )
 
 

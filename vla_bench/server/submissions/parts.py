@@ -8,17 +8,40 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from starlette.concurrency import run_in_threadpool
 
 from vla_bench.results.faults import file_errors
 from vla_bench.results.store import Store
 from vla_bench.server.settings import Settings
 from vla_bench.spec.errors import StoreCorrupted
 
-__all__ = ["PartFolder"]
+__all__ = ["Part", "PartFolder"]
 
 _READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that has arrived whole, and is not in its place yet."""
+
+    number: int
+    size: int
+    digest: str
+    temporary: Path
+    path: Path
+
+    def keep(self) -> None:
+        """Put it in its place."""
+        with file_errors(str(self.path)):
+            self.temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Delete it, unless it was kept."""
+        self.temporary.unlink(missing_ok=True)
 
 
 class PartFolder:
@@ -41,17 +64,15 @@ class PartFolder:
         beside = location.with_name(f"{location.stem}-uploads") if location else Path(f"{store.traces_url}-uploads")
         return cls(Path(settings.uploads) if settings.uploads else beside, submission_id)
 
-    async def receive(self, number: int, stream: AsyncIterator[bytes]) -> tuple[int, str]:
-        """Write a part, in place of one of that number that came before.
-
-        Returns:
-            Its size and SHA-256.
+    async def receive(self, number: int, stream: AsyncIterator[bytes]) -> Part:
+        """Write a part beside its place; it takes it with `keep`.
 
         Raises:
             StoreFull, StoreError: it cannot be written.
         """
         digest, size = hashlib.sha256(), 0
         temporary = self.path / f".{number}.{secrets.token_hex(4)}"
+        is_whole = False
         with file_errors(str(self.path)):
             self.path.mkdir(parents=True, exist_ok=True)
             try:
@@ -61,11 +82,13 @@ class PartFolder:
                         size += len(chunk)
                         file.write(chunk)
                     file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self.path / str(number))
+                    # Other requests are answered while the disk is slow.
+                    await run_in_threadpool(os.fsync, file.fileno())
+                is_whole = True
             finally:
-                temporary.unlink(missing_ok=True)
-        return size, digest.hexdigest()
+                if not is_whole:
+                    temporary.unlink(missing_ok=True)
+        return Part(number, size, digest.hexdigest(), temporary, self.path / str(number))
 
     def open(self, numbers: Sequence[int]) -> BinaryIO:
         """All parts as one stream of bytes, in this order.

@@ -1,0 +1,159 @@
+"""What happens between requests: sealed bundles are checked, replays whose worker died are queued again.
+
+Huey is the bell and nothing more: it is at most once, and a killed consumer loses what it had in hand. Rows of the
+database say what is to be done; a ring only makes it happen at once, and a sweep every minute finds what no ring
+reached. A message carries an id, signed with the service's secret, as messages are pickles.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from fastapi import FastAPI
+from huey import MemoryHuey, PostgresHuey, SqliteHuey, crontab
+from huey.api import Huey
+from huey.consumer import Consumer
+from huey.serializer import SignedSerializer
+from starlette.concurrency import run_in_threadpool
+
+from vla_bench.results.leaderboard.people import SUBMISSION
+from vla_bench.results.store import Store
+from vla_bench.server.audit import SERVER
+from vla_bench.server.replays import desk
+from vla_bench.server.settings import Settings
+from vla_bench.server.submissions.listing import process, waiting
+from vla_bench.server.submissions.parts import PartFolder
+from vla_bench.server.submissions.states import State, StateChanged, move
+
+__all__ = ["Bell", "jobs_lifespan", "ring", "sweep"]
+
+OPEN_DAYS = 7
+"""An upload that is not sealed within this time is given up."""
+POLL_S = 1.0
+STOP_S = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class Bell:
+    """The queue of one service: rings from any process, heard by every consumer."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Open the queue: a file beside the SQLite database, tables of its own in PostgreSQL."""
+        self._store, self._settings = store, settings
+        self._huey = _huey(store, settings)
+        self._check = self._huey.task(name="check")(self._process)
+        self._sweep = self._huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)
+        self._consumer: _Consumer | None = None
+
+    def ring(self, submission_id: str) -> None:
+        """Have a submission checked soon. A bell that does not ring only makes it later."""
+        try:
+            self._check(submission_id)
+        except Exception:  # whatever a queue raises: the row is there, the sweep finds it
+            log.warning("bell_failed", submission=submission_id, exc_info=True)
+
+    def start(self, n_workers: int = 1) -> None:
+        """Hear the bell in threads of this process, after a first sweep."""
+        self._consumer = _Consumer(
+            self._huey, workers=n_workers, max_delay=POLL_S, shutdown_timeout=STOP_S, check_worker_health=False
+        )
+        self._consumer.start()
+        for submission_id in self._waiting():
+            self.ring(submission_id)
+
+    def stop(self) -> None:
+        """End the threads; what they were at is finished, or begun anew later."""
+        if self._consumer is not None:
+            self._consumer.stop(graceful=True)
+            self._consumer = None
+        self._huey.storage.close()
+
+    def sweep(self) -> None:
+        """See `sweep`; rings for what waits."""
+        sweep(self._store, self._settings)
+        for submission_id in self._waiting():
+            self.ring(submission_id)
+
+    def _process(self, submission_id: str) -> None:
+        process(self._store, self._settings, submission_id)
+
+    def _waiting(self) -> list[str]:
+        with self._store.database.read() as connection:
+            return waiting(connection)
+
+
+def sweep(store: Store, settings: Settings) -> None:
+    """Queue replays whose lease is over, give up uploads that nobody seals, delete bundles of old refusals."""
+    with store.database.write() as connection:
+        desk.expire(connection)
+        is_old = (SUBMISSION.c.state == str(State.OPEN)) & (SUBMISSION.c.updated_at < _before(OPEN_DAYS))
+        for submission_id in list(connection.scalars(sa.select(SUBMISSION.c.id).where(is_old))):
+            try:
+                reason = f"it was not sealed within {OPEN_DAYS} days"
+                move(connection, submission_id, State.REFUSED, actor=SERVER, come_from=State.OPEN, reason=reason)
+            except StateChanged:
+                continue
+    with store.database.read() as connection:
+        is_over = (SUBMISSION.c.state == str(State.REFUSED)) & (
+            SUBMISSION.c.updated_at < _before(settings.keep_refused_days)
+        )
+        refused = list(connection.scalars(sa.select(SUBMISSION.c.id).where(is_over)))
+    for submission_id in refused:
+        PartFolder.of(settings, store, submission_id).remove()
+
+
+def ring(app: FastAPI, submission_id: str) -> None:
+    """Ring the bell of a service for a sealed submission."""
+    bell: Bell | None = getattr(app.state, "bell", None)
+    if bell is not None:
+        bell.ring(submission_id)
+
+
+@asynccontextmanager
+async def jobs_lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The bell of the service, and where the settings say so its consumer too, for as long as the service runs."""
+    settings: Settings = app.state.settings
+    if app.state.store.location.is_read_only:
+        yield
+        return
+    bell = await run_in_threadpool(Bell, app.state.store, settings)
+    app.state.bell = bell
+    if settings.runs_jobs:
+        await run_in_threadpool(bell.start)
+    try:
+        yield
+    finally:
+        await run_in_threadpool(bell.stop)
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer inside another program: signals stay that program's."""
+
+    def _set_signal_handlers(self) -> None:
+        pass
+
+
+def _huey(store: Store, settings: Settings) -> Huey:
+    logging.getLogger("huey").setLevel(logging.WARNING)
+    common: dict[str, Any] = {
+        "results": False,
+        "serializer": SignedSerializer(secret=settings.secret, salt="vla-bench/jobs/1"),
+    }
+    location = store.location
+    if location.path is not None:
+        return SqliteHuey("vla-bench", filename=str(location.path.with_name(f"{location.path.stem}-jobs.db")), **common)
+    if location.url.get_backend_name() == "sqlite":
+        return MemoryHuey("vla-bench", **common)
+    dsn = location.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return PostgresHuey("vla-bench", dsn=dsn, table_prefix="vla_bench_jobs", **common)
+
+
+def _before(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds")
