@@ -27,7 +27,7 @@ from vla_bench.server.settings import Settings
 
 __all__ = ["create_app"]
 
-ROUTERS = ("api", "submissions", "accounts", "replays", "exports", "badges", "pages")
+ROUTERS = ("api", "submissions", "accounts", "replays", "exports", "pages")
 """Folders and modules of this room whose `router` is mounted, in order: pages come last."""
 
 
