@@ -91,6 +91,11 @@ COMMANDS: tuple[CommandEntry, ...] = (
         PUBLISH,
         "Write a report: tables, intervals, plots, failures in pictures, protocol, provenance, efficiency.",
     ),
+    CommandEntry(
+        "submit",
+        PUBLISH,
+        "Send a run to a leaderboard: plan, episodes, traces, provenance, and what you declare of the policy.",
+    ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
     CommandEntry(
         "leaderboard",

@@ -13,9 +13,9 @@ import typer
 from vla_bench.spec.errors import UsageError
 
 __all__ = [
-    "AsJson", "Db", "Dimensions", "Levels", "PolicyName", "PolicyOptions", "PolicySeed", "Protocol", "Repeats",
-    "Sample", "SampleSeed", "ShardPart", "SuiteName", "Tasks", "Traces", "Trials", "chosen_tags",
-    "examples", "parse_options", "read_token", "typed_command",
+    "AsJson", "BoardServer", "BoardToken", "Db", "Dimensions", "Levels", "PolicyName", "PolicyOptions",
+    "PolicySeed", "Protocol", "Repeats", "Sample", "SampleSeed", "ShardPart", "SuiteName", "Tasks", "Traces",
+    "Trials", "board_client", "chosen_tags", "examples", "parse_options", "read_token", "typed_command",
 ]  # fmt: skip
 
 EPISODES, POLICY, RESULTS = "Which episodes", "Which policy", "Where results go"
@@ -102,6 +102,12 @@ Db = Annotated[
 Traces = Annotated[
     str, typer.Option("--traces", metavar="URL", help="Folder or object store of the traces.", rich_help_panel=RESULTS)
 ]
+BoardServer = Annotated[
+    str, typer.Option("--server", metavar="URL", help="Address of the leaderboard.", show_default=False)
+]
+BoardToken = Annotated[
+    str, typer.Option("--token-env", metavar="VARIABLE", help="Environment variable that holds your API token.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema in the docs) instead of tables.")]
 
 
@@ -133,6 +139,19 @@ def parse_options(pairs: Sequence[str] | None) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UsageError(f"the value of option {key.strip()!r} is no YAML: {text!r}") from error
     return options
+
+
+def board_client(server: str, token_env: str) -> Any:
+    """A client of the leaderboard at this address, with the token in an environment variable.
+
+    Raises:
+        UsageError: no address is given, or the variable is not set.
+    """
+    from vla_bench.server.client import BoardClient
+
+    if not server:
+        raise UsageError("give the leaderboard's address: --server https://HOST")
+    return BoardClient(server, read_token(token_env) or "")
 
 
 def read_token(variable: str) -> str | None:

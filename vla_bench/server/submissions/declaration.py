@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from vla_bench.results.reading import find_run, identity_of
+from vla_bench.results.store import Store
 from vla_bench.spec.errors import UsageError
 
-__all__ = ["Declaration", "explain", "read_declaration", "template"]
+__all__ = ["Declaration", "explain", "read_declaration", "template_of"]
 
 
 def _plain(text: str) -> str:
@@ -94,8 +96,14 @@ def read_declaration(path: Path) -> Declaration:
         raise UsageError("\n".join([f"{path}:", *(f"  {line}" for line in explain(error, "declaration"))])) from error
 
 
-def template(policy: dict[str, Any]) -> str:
-    """A declaration to fill in, as YAML with a word on each field; what the policy's handshake says is filled in."""
+def template_of(store: Store, run_name: str) -> str:
+    """A declaration to fill in for a run, as YAML with a word on each field; what its policy says is filled in.
+
+    Raises:
+        UnknownRun: there is no such run.
+    """
+    with store.database.read() as connection:
+        policy = identity_of(connection, find_run(connection, run_name)).policy
     cameras = ", ".join(camera["name"] for camera in policy.get("cameras", ()))
     state = ", ".join(policy.get("state", {}))
     return f"""\

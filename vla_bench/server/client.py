@@ -1,0 +1,105 @@
+"""The client of a leaderboard's write API, for `submit`, workers and moderators: an answer, or one clear error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx2
+
+from vla_bench.spec.errors import BoardUnreachable, SubmissionRefused, UsageError
+
+__all__ = ["BoardClient", "LeaseOver"]
+
+TIMEOUT_S = 60.0
+PART_TIMEOUT_S = 300.0
+_HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+")
+
+
+class LeaseOver(Exception):
+    """Raised when somebody else has, or nobody has any longer, what was leased."""
+
+
+class BoardClient:
+    """A connection to one leaderboard under one token. A context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Name the board; nothing is sent yet.
+
+        Raises:
+            UsageError: that is no address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.hostname):
+            raise UsageError(f"--server takes the address of a leaderboard, http(s)://HOST[:PORT], not {url!r}")
+        self.url, self._token = url.rstrip("/"), token
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._client = httpx2.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def twin(self) -> BoardClient:
+        """Another connection to the same board, for another thread."""
+        return BoardClient(self.url, self._token)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask for a JSON document; raises as `call`."""
+        found: dict[str, Any] = self.call("GET", path).json()
+        return found
+
+    def post(self, path: str, content: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Send a JSON document and return the answer; raises as `call`."""
+        answer = self.call("POST", path, json=dict(content or {}))
+        return answer.json() if answer.content else {}
+
+    def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Make one request below `/api/v1`.
+
+        Raises:
+            BoardUnreachable: no answer, or one that says to come again.
+            UsageError: the token is refused, or may not do this.
+            LeaseOver: a lease is over.
+            SubmissionRefused: any other no; the message is the board's own.
+        """
+        try:
+            answer = self._client.request(method, f"{self.url}/api/v1/{path}", **options)
+        except httpx2.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise BoardUnreachable(f"{self.url} does not answer ({why}). Repeat the command to go on.") from error
+        if answer.status_code < 300:
+            return answer
+        raise _error(self.url, answer)
+
+
+def _error(url: str, answer: httpx2.Response) -> Exception:
+    try:
+        said = answer.json()
+        detail, kind = str(said.get("detail", "")), str(said.get("type", "")).rpartition("/")[2]
+    except (ValueError, AttributeError):
+        detail, kind = "", ""
+    status, detail = answer.status_code, detail or f"status {answer.status_code}"
+    if status == 401:
+        return UsageError(f"{url} refuses the token: {detail}")
+    if status == 403:
+        return UsageError(f"{url}: {detail}")
+    if status in (429, 502, 503, 504) or status >= 500:
+        wait = answer.headers.get("retry-after", "")
+        return BoardUnreachable(f"{url}: {detail}.{f' Come again in {wait} s.' if wait else ''}")
+    if status < 400 or (status == 404 and not kind):
+        return UsageError(f"{url} is no leaderboard of this version: it answers with status {status}")
+    if kind == "lease-over":
+        return LeaseOver(detail)
+    return SubmissionRefused(detail)
