@@ -32,7 +32,7 @@ def columns_and_cells(summary: RunSummary) -> tuple[list[dict[str, Any]], list[d
         for tag, groups in summary.groups.items():
             named = [group for group in groups if group.value]
             if len(named) > 1 and len(found) + len(named) <= MOST_COLUMNS:
-                found += [(_column(f"group:{tag}={g.value}", g.value, "group"), _of(g)) for g in named]
+                found += [(_column(f"group:{tag}={g.value}", _title(tag, g.value), "group"), _of(g)) for g in named]
         if len(found) + len(summary.per_task) <= MOST_COLUMNS:
             found += [(_column(f"task:{task.task}", task.task, "task"), _of(task)) for task in summary.per_task]
     return [column for column, _ in found], [{"key": column["key"], **cell} for column, cell in found]
@@ -50,6 +50,10 @@ def _of(part: TaskSummary | GroupSummary) -> dict[str, Any]:
     cell = _cell(part.rate, part.interval, part.n_success, part.n_judged)
     n_lost = part.n_planned - part.n_judged
     return cell | {"text": "" if part.rate is not None else f"{n_lost} of {part.n_planned} episodes are missing"}
+
+
+def _title(tag: str, value: str) -> str:
+    return f"{tag} {value}" if value.isdigit() else value
 
 
 def _column(key: str, title: str, kind: str) -> dict[str, Any]:

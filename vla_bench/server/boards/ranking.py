@@ -35,7 +35,7 @@ _NO_RANK = {"rank_best": None, "rank_worst": None, "letters": ""}
 
 _COLUMNS = (
     "id", "state", "rank_class", "unranked", "score", "n_success", "n_judged", "rank_best", "rank_worst", "letters",
-    "mark", "policy", "version", "cells", "run_id",
+    "mark", "policy", "version", "cells", "run_id", "efficiency",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def rerank(connection: Connection, board_id: int) -> None:
         "rank_class": leaders[0],
         "leaders": [_leader(row) for row in leaders[1][:10]],
         "saturation": _saturation(board, *leaders, pairs),
+        "latency": _latencies(rows),
     }
     values = {"summary": summary, "version": board["version"] + 1, "updated_at": now()}
     connection.execute(sa.update(BOARD).where(BOARD.c.id == board_id).values(values))
@@ -171,6 +172,31 @@ def _counts(rows: Sequence[RowMapping]) -> dict[str, int]:
         else:
             counts["incomplete" if row["state"] == "incomplete" else "gone"] += 1
     return dict(sorted(counts.items()))
+
+
+def _latencies(rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """Answer times that can be compared: of declared devices and precisions, at batch size 1."""
+    lines = []
+    for row in rows:
+        found = row["efficiency"]
+        is_told = found.get("device") and found.get("precision") and found.get("batch") == 1
+        if (
+            row["state"] == "listed"
+            and row["run_id"] is not None
+            and is_told
+            and found.get("policy_p50_ms") is not None
+        ):
+            lines.append(
+                {
+                    "row_id": row["id"],
+                    "device": found["device"],
+                    "precision": found["precision"],
+                    "p50_ms": found["policy_p50_ms"],
+                    "p95_ms": found.get("policy_p95_ms"),
+                    "n_queries": found.get("n_queries", 0),
+                }
+            )
+    return lines
 
 
 def _leader(row: RowMapping) -> dict[str, Any]:

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 from vla_bench.results.database import Database
 from vla_bench.results.traces import TraceFolder
+from vla_bench.server.boards.reading import board as _board
+from vla_bench.server.boards.reading import compare as _compare
+from vla_bench.server.boards.reading import episode as _episode
+from vla_bench.server.boards.reading import latency as _latency
+from vla_bench.server.boards.reading import policy as _policy
+from vla_bench.server.boards.reading import run as _run
+from vla_bench.server.boards.reading import submission as _submission
+from vla_bench.server.boards.reading import suite as _suite
 from vla_bench.server.boards.views import (
     BoardHead,
     BoardPage,
@@ -31,12 +39,12 @@ __all__ = [
 
 def etag(database: Database) -> str:
     """A short text that changes with anything on any board: the ETag of the list of boards."""
-    raise NotImplementedError
+    return _board.etag(database)
 
 
 def boards(database: Database) -> tuple[BoardHead, ...]:
     """All boards, by suite, protocol, renderer class and assets; those with runs before those without."""
-    raise NotImplementedError
+    return _board.boards(database)
 
 
 def board_page(
@@ -67,7 +75,7 @@ def board_page(
         NotListed: there is no such board.
         UsageError: sort, filter or `after` is not understood.
     """
-    raise NotImplementedError
+    return _board.board_page(database, slug, filters, sort=sort, descending=descending, after=after, size=size)
 
 
 def row(database: Database, row_id: int) -> Row:
@@ -76,7 +84,7 @@ def row(database: Database, row_id: int) -> Row:
     Raises:
         NotListed: there is none.
     """
-    raise NotImplementedError
+    return _board.row(database, row_id)
 
 
 def policy_page(database: Database, family: str) -> PolicyPage:
@@ -85,7 +93,7 @@ def policy_page(database: Database, family: str) -> PolicyPage:
     Raises:
         NotListed: no row is of that family.
     """
-    raise NotImplementedError
+    return _policy.policy_page(database, family)
 
 
 def run_page(database: Database, run_id: int) -> RunPage:
@@ -94,7 +102,7 @@ def run_page(database: Database, run_id: int) -> RunPage:
     Raises:
         NotListed: no such run stands on a board.
     """
-    raise NotImplementedError
+    return _run.run_page(database, run_id)
 
 
 def episodes_page(
@@ -106,7 +114,7 @@ def episodes_page(
         NotListed: no such run stands on a board.
         UsageError: `after` is not understood.
     """
-    raise NotImplementedError
+    return _run.episodes_page(database, run_id, task=task, outcome=outcome, after=after, size=size)
 
 
 def episode_page(database: Database, traces: TraceFolder, run_id: int, episode_id: str) -> EpisodePage:
@@ -115,7 +123,7 @@ def episode_page(database: Database, traces: TraceFolder, run_id: int, episode_i
     Raises:
         NotListed: no such run stands on a board, or the episode is not one of its.
     """
-    raise NotImplementedError
+    return _episode.episode_page(database, traces, run_id, episode_id)
 
 
 def compare_page(database: Database, row_a: int, row_b: int, *, after: str = "", size: int = 50) -> ComparePage:
@@ -125,7 +133,7 @@ def compare_page(database: Database, row_a: int, row_b: int, *, after: str = "",
         NotListed: a row does not exist.
         UsageError: both are one row, or `after` is not understood.
     """
-    raise NotImplementedError
+    return _compare.compare_page(database, row_a, row_b, after=after, size=size)
 
 
 def suite_page(database: Database, suite: str, *, after: str = "", size: int = 100) -> SuitePage:
@@ -134,7 +142,7 @@ def suite_page(database: Database, suite: str, *, after: str = "", size: int = 1
     Raises:
         NotListed: no board is of that suite.
     """
-    raise NotImplementedError
+    return _suite.suite_page(database, suite, after=after, size=size)
 
 
 def submission_page(database: Database, submission_id: str) -> SubmissionPage:
@@ -143,7 +151,7 @@ def submission_page(database: Database, submission_id: str) -> SubmissionPage:
     Raises:
         NotListed: there is none.
     """
-    raise NotImplementedError
+    return _submission.submission_page(database, submission_id)
 
 
 def log_page(
@@ -154,9 +162,9 @@ def log_page(
     Raises:
         UsageError: `after` is not understood.
     """
-    raise NotImplementedError
+    return _submission.log_page(database, subject_kind=subject_kind, subject=subject, after=after, size=size)
 
 
 def latency_tables(database: Database) -> tuple[LatencyTable, ...]:
     """Answer times, one table a device and precision, at batch size 1."""
-    raise NotImplementedError
+    return _latency.latency_tables(database)

@@ -1,0 +1,1 @@
+"""Figures of the five papers and of their baselines, as this project cites them: paper, table, line and protocol."""
