@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tarfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from vla_bench.envs.calvin import family
 from vla_bench.envs.calvin.assets import faults_of
 from vla_bench.envs.runtime.assets.installing import install_copy
+from vla_bench.envs.runtime.assets.unpack import unpack
 from vla_bench.envs.runtime.home import assets_folder
 from vla_bench.envs.runtime.installing.locks import folder_lock
 
@@ -43,8 +43,7 @@ def unpack_once(archive: Path, root: Path) -> Path:
         if faults_of(place):
             shutil.rmtree(place, ignore_errors=True)
             partial = root / "partial"
-            with tarfile.open(archive) as tar:
-                tar.extractall(partial, filter="data")
+            unpack(archive, partial, progress=lambda done, total: None)
             (partial / "calvin_assets").rename(place)
             partial.rmdir()
     return place

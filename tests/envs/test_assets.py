@@ -123,6 +123,29 @@ def test_an_archive_that_leads_outside_writes_nothing_there(tmp_path: Path) -> N
     assert not Path("/tmp/escaped-too.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["../../escaped.txt", "/tmp/escaped-too.txt"])
+def test_a_tar_that_leads_outside_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "evil.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(copy, arcname=".")
+        archive.addfile(tarfile.TarInfo(name))
+    with pytest.raises(SuiteNotInstalled, match=f"leads outside of its folder: '{name}'"):
+        install_copy(SET, path, progress=quiet)
+    assert not list(tmp_path.rglob("escaped.txt"))
+    assert not Path("/tmp/escaped-too.txt").exists()
+
+
+def test_links_in_a_tar_are_left_out(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "links.tar"
+    link = tarfile.TarInfo("scenes/link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(path, "w") as archive:
+        archive.add(copy, arcname=".")
+        archive.addfile(link)
+    install_copy(SET, path, progress=quiet)
+    assert not [each for each in assets_folder().rglob("*") if each.is_symlink()]
+
+
 def test_a_damaged_archive_leaves_nothing(copy: Path) -> None:
     archive = zipped(copy)
     with zipfile.ZipFile(archive) as opened:

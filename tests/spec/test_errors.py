@@ -11,12 +11,14 @@ import pytest
 
 from vla_bench.spec import errors
 from vla_bench.spec.errors import (
+    BoardUnreachable,
     EnvError,
     HarnessError,
     IncompleteRun,
     Interrupted,
     MissingExtra,
     PolicyError,
+    SubmissionRefused,
     UnknownName,
     UnknownSuite,
     UsageError,
@@ -37,6 +39,8 @@ BRANCHES = {
     HarnessError: (Outcome.HARNESS_ERROR, ExitCode.INTERNAL),
     IncompleteRun: (Outcome.NOT_RUN, ExitCode.INCOMPLETE),
     Interrupted: (Outcome.NOT_RUN, ExitCode.INTERRUPTED),
+    SubmissionRefused: (Outcome.NOT_RUN, ExitCode.CHECK_FAILED),
+    BoardUnreachable: (Outcome.NOT_RUN, ExitCode.INCOMPLETE),
 }
 
 

@@ -9,14 +9,15 @@ from typing import Literal, Protocol
 import structlog
 
 from vla_bench.envs.base import EnvHandle, EnvOptions
-from vla_bench.envs.registry import WorkerLimits, open_env
+from vla_bench.envs.registry import WorkerLimits
 from vla_bench.harness.episode import run_episode
 from vla_bench.harness.executors.base import Done, Job
 from vla_bench.harness.rollout import Rollout
+from vla_bench.harness.simulator import KeptSimulator
 from vla_bench.policies.base import PolicySession
 from vla_bench.spec.bind import Binding
 from vla_bench.spec.episode import Episode
-from vla_bench.spec.errors import EnvCrashed, EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
+from vla_bench.spec.errors import EnvError, HarnessError, PolicyError, UsageError, VlaBenchError
 from vla_bench.spec.result import AttemptResult
 from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
@@ -67,8 +68,7 @@ class EpisodeWorker:
 
     def __init__(self, setup: WorkerSetup) -> None:
         self._setup = setup
-        self._env: EnvHandle | None = None
-        self._is_aborted = False
+        self._simulator = KeptSimulator(setup.suite, setup.options, setup.limits, setup.isolation)
 
     def run(self, job: Job) -> Done:
         """Make the attempt; see `AttemptWorker.run`."""
@@ -77,7 +77,7 @@ class EpisodeWorker:
         rollout = self._new_rollout(job)
         lost: VlaBenchError
         try:
-            env = self._open_env()
+            env = self._simulator.open()
             try:
                 session = self._setup.line_of(job.episode).open_session()
             except PolicyError as error:
@@ -101,25 +101,13 @@ class EpisodeWorker:
         binding = setup.bindings[setup.line_of(job.episode).route]
         return Rollout(setup.suite, job.episode, job.attempt, binding, setup.settings)
 
-    def _open_env(self) -> EnvHandle:
-        if self._env is None:
-            setup = self._setup
-            self._env = open_env(setup.suite, setup.options, isolation=setup.isolation, limits=setup.limits)
-            if self._is_aborted:
-                raise EnvCrashed("the run was stopped while the simulator started")
-        return self._env
-
     def abort(self) -> None:
         """Kill the simulator from another thread; see `AttemptWorker.abort`."""
-        self._is_aborted = True
-        if (env := self._env) is not None:
-            env.close()
+        self._simulator.abort()
 
     def close(self) -> None:
         """Free the simulator; the next job opens a new one."""
-        env, self._env = self._env, None
-        if env is not None:
-            env.close()
+        self._simulator.close()
 
 
 def _run(env: EnvHandle, session: PolicySession, rollout: Rollout) -> AttemptResult:

@@ -17,7 +17,8 @@ from vla_bench.harness.replay.recording import faults_of
 from vla_bench.harness.replay.verify import check_is_replayable
 from vla_bench.results.evidence import gather_evidence
 from vla_bench.results.exports.atomic import new_folder
-from vla_bench.results.exports.lerobot import DatasetWriter, Step, check_encoder
+from vla_bench.results.exports.encoder import check_encoder
+from vla_bench.results.exports.lerobot import DatasetWriter, Step
 from vla_bench.results.store import Store
 from vla_bench.spec.errors import EnvError, UsageError
 from vla_bench.spec.outcomes import Outcome

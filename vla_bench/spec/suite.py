@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vla_bench.spec.conventions import ActionConvention, ImageConvention
-from vla_bench.spec.errors import UnknownTask
+from vla_bench.spec.errors import UnknownProtocol, UnknownTask
 from vla_bench.spec.names import match_name
 
-__all__ = ["ActionBounds", "Camera", "Protocol", "Suite", "Task", "Total"]
+__all__ = ["ActionBounds", "Camera", "Protocol", "Suite", "Task", "Total", "match_protocol"]
 
 
 class ActionBounds(enum.StrEnum):
@@ -184,3 +184,22 @@ class Suite:
         if match is None:
             raise UnknownTask(task_id, known)
         return self.tasks[known.index(match)]
+
+
+def match_protocol(name: str, known: Sequence[str]) -> str:
+    """Match `standard/1` or, for its newest version, `standard`; the first of the known ones where `name` is empty.
+
+    Args:
+        name: as typed.
+        known: `name/version` of each, older versions of one name before newer ones.
+
+    Raises:
+        UnknownProtocol: there is none.
+    """
+    if not name:
+        return known[0]
+    by_name = {protocol.partition("/")[0]: protocol for protocol in known}
+    match = match_name(name, [*known, *by_name])
+    if match is None:
+        raise UnknownProtocol(name, known)
+    return by_name.get(match, match)

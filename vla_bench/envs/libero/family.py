@@ -18,9 +18,9 @@ from vla_bench.spec.conventions import (
     Reference,
     Rotation,
 )
-from vla_bench.spec.errors import SuiteNotInstalled, UnknownProtocol, UnknownSuite
+from vla_bench.spec.errors import SuiteNotInstalled, UnknownSuite
 from vla_bench.spec.names import match_name
-from vla_bench.spec.suite import Camera, Protocol, Suite, Task
+from vla_bench.spec.suite import Camera, Protocol, Suite, Task, match_protocol
 
 if TYPE_CHECKING:
     from vla_bench.envs.runtime.assets.declared import AssetSet
@@ -125,7 +125,7 @@ class LiberoFamily:
             from vla_bench.envs.libero.plus.suites import describe
 
             return describe(found, protocol, libero=self.suite("libero"))
-        return _describe(found, _protocol_name(protocol))
+        return _describe(found, match_protocol(protocol, list(_protocols())))
 
     @property
     def assets(self) -> Sequence[AssetSet]:
@@ -166,18 +166,6 @@ def _suite_name(name: str) -> str:
     if match is None:
         raise UnknownSuite(name, known)
     return _ALIASES.get(match, match)
-
-
-def _protocol_name(name: str) -> str:
-    """Match `openpi/1` or, for its newest version, `openpi`; the default where empty."""
-    known = _protocols()
-    if not name:
-        return next(iter(known))
-    by_name = {protocol.partition("/")[0]: protocol for protocol in known}
-    match = match_name(name, [*known, *by_name])
-    if match is None:
-        raise UnknownProtocol(name, known)
-    return by_name.get(match, match)
 
 
 @cache

@@ -12,9 +12,9 @@ from typing import Any
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
 from vla_bench.envs.metaworld.plus import suite as plus
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, ImageConvention, Reference, Rotation
-from vla_bench.spec.errors import MissingExtra, UnknownProtocol, UnknownSuite
+from vla_bench.spec.errors import MissingExtra, UnknownSuite
 from vla_bench.spec.names import match_name, normalise_name
-from vla_bench.spec.suite import Camera, Protocol, Suite, Task
+from vla_bench.spec.suite import Camera, Protocol, Suite, Task, match_protocol
 
 __all__ = ["VERSIONS", "MetaWorldFamily"]
 
@@ -85,7 +85,7 @@ class MetaWorldFamily:
             UnknownSuite, UnknownProtocol: no such name.
         """
         suite = _suite_name(name)
-        return _describe(suite, _protocol_name(protocol))
+        return _describe(suite, match_protocol(protocol, list(_protocols())))
 
     def make_env(self, suite: Suite, options: EnvOptions) -> SuiteEnv:
         """Import Meta-World and MuJoCo and build the env.
@@ -111,18 +111,6 @@ def _suite_name(name: str) -> str:
     if match is None:
         raise UnknownSuite(name, known)
     return match
-
-
-def _protocol_name(name: str) -> str:
-    """Match `standard/1` or, for its newest version, `standard`; the default where empty."""
-    known = _protocols()
-    if not name:
-        return next(iter(known))
-    by_name = {protocol.partition("/")[0]: protocol for protocol in known}
-    match = match_name(name, [*known, *by_name])
-    if match is None:
-        raise UnknownProtocol(name, known)
-    return by_name.get(match, match)
 
 
 @cache

@@ -10,9 +10,9 @@ from typing import Any
 
 from vla_bench.envs.base import EnvOptions, Installation, SuiteEnv
 from vla_bench.spec.conventions import ActionConvention, Frame, Gripper, Reference
-from vla_bench.spec.errors import UnknownProtocol, UnknownSuite
+from vla_bench.spec.errors import UnknownSuite
 from vla_bench.spec.names import match_name
-from vla_bench.spec.suite import Camera, Protocol, Suite, Task
+from vla_bench.spec.suite import Camera, Protocol, Suite, Task, match_protocol
 
 __all__ = ["ToyReachFamily"]
 
@@ -58,7 +58,7 @@ class ToyReachFamily:
             UnknownSuite, UnknownProtocol: no such name.
         """
         suite = _suite_name(name)
-        data = _data(f"protocols/{_PROTOCOL_FILES[_protocol_name(protocol)]}")
+        data = _data(f"protocols/{_PROTOCOL_FILES[match_protocol(protocol, list(_PROTOCOL_FILES))]}")
         size = data["image_size"]
         return Suite(
             name=suite,
@@ -97,15 +97,6 @@ def _suite_name(name: str) -> str:
     if match is None:
         raise UnknownSuite(name, _TITLES)
     return match
-
-
-def _protocol_name(name: str) -> str:
-    """Match `standard/1` or just `standard`; the default where empty."""
-    by_name = {protocol.partition("/")[0]: protocol for protocol in _PROTOCOL_FILES}
-    match = match_name(name or "standard", [*_PROTOCOL_FILES, *by_name])
-    if match is None:
-        raise UnknownProtocol(name, _PROTOCOL_FILES)
-    return by_name.get(match, match)
 
 
 def _task(task: str, facts: Mapping[str, Any], steps_per_stage: int) -> Task:

@@ -11,29 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vla_bench.results.exports.encoder import CODEC
 from vla_bench.results.faults import file_errors
-from vla_bench.spec.errors import MissingExtra, UsageError
 
-__all__ = ["check_encoder", "write_film"]
+__all__ = ["write_film"]
 
-CODEC = "libx264"
 QUALITY = "21"
 """The encoder's constant rate factor: 18 is visually lossless, 23 its default."""
-
-
-def check_encoder() -> None:
-    """Find out before anything is replayed whether films can be written.
-
-    Raises:
-        MissingExtra: PyAV is not installed.
-        UsageError: it was built without H.264.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("films", "video") from error
-    if CODEC not in av.codecs_available:
-        raise UsageError(f"this build of PyAV has no {CODEC}. Type: pip install --force-reinstall --only-binary av av")
 
 
 def write_film(path: Path, frames: Iterable[Image.Image], fps: int) -> tuple[int, float]:

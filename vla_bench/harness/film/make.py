@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from vla_bench.envs.base import EnvOptions
-from vla_bench.harness.film.encode import check_encoder, write_film
+from vla_bench.harness.film.encode import write_film
 from vla_bench.harness.film.panel import Panel
 from vla_bench.harness.film.sheet import frames_of
 from vla_bench.harness.film.strip import Choose, Collector, Strip, every_step
@@ -19,6 +19,7 @@ from vla_bench.harness.replay.judge import ReplayResult
 from vla_bench.harness.replay.recording import Recording
 from vla_bench.harness.replay.verify import check_is_replayable
 from vla_bench.harness.replay.worker import ReplaySetup, replay_all
+from vla_bench.results.exports.encoder import check_encoder
 from vla_bench.results.traces import TraceFolder
 from vla_bench.spec.errors import UsageError
 from vla_bench.spec.suite import Suite

@@ -10,17 +10,17 @@ from typing import Literal
 
 import structlog
 
-from vla_bench.envs.base import EnvHandle, EnvOptions, EnvState
-from vla_bench.envs.registry import WorkerLimits, family_of, open_env
+from vla_bench.envs.base import EnvOptions, EnvState
+from vla_bench.envs.registry import WorkerLimits, family_of
 from vla_bench.envs.runtime.place import place_of
 from vla_bench.harness.executors.base import Done, Executor, Job, default_workers, executor_class
 from vla_bench.harness.interrupts import undisturbed
 from vla_bench.harness.replay.judge import Agreement, ReplayResult, judge_replay, not_replayed
 from vla_bench.harness.replay.play import replay_attempt
 from vla_bench.harness.replay.recording import Recording, faults_of
+from vla_bench.harness.simulator import KeptSimulator
 from vla_bench.results.traces import TraceFolder
 from vla_bench.spec.errors import (
-    EnvCrashed,
     EnvError,
     EnvStartFailed,
     HarnessError,
@@ -142,9 +142,8 @@ class ReplayWorker:
     def __init__(
         self, setup: ReplaySetup, recordings: Mapping[str, Recording], isolation: Literal["process", "inline"]
     ) -> None:
-        self._setup, self._recordings, self._isolation = setup, recordings, isolation
-        self._env: EnvHandle | None = None
-        self._is_aborted = False
+        self._setup, self._recordings = setup, recordings
+        self._simulator = KeptSimulator(setup.suite, setup.options, setup.limits, isolation)
 
     def run(self, job: Job) -> Done:
         """Replay the recording of an episode and judge it."""
@@ -172,7 +171,7 @@ class ReplayWorker:
         if faults := tuple(faults_of(recording, trace, setup.suite, setup.options.control_mode)):
             return not_replayed(recording, Agreement.DIFFERS, faults)
         with closing(setup.audience(recording)) as audience:
-            env = self._open_env()
+            env = self._simulator.open()
             replayed = replay_attempt(env, recording, trace, audience)
             if replayed.error_message:
                 # An env that has raised is not used again.
@@ -181,25 +180,13 @@ class ReplayWorker:
             audience.finish(verdict)
         return verdict
 
-    def _open_env(self) -> EnvHandle:
-        if self._env is None:
-            setup = self._setup
-            self._env = open_env(setup.suite, setup.options, isolation=self._isolation, limits=setup.limits)
-            if self._is_aborted:
-                raise EnvCrashed("the replay was stopped while the simulator started")
-        return self._env
-
     def abort(self) -> None:
         """Kill the simulator from another thread; see `AttemptWorker.abort`."""
-        self._is_aborted = True
-        if (env := self._env) is not None:
-            env.close()
+        self._simulator.abort()
 
     def close(self) -> None:
         """Free the simulator; the next job opens a new one."""
-        env, self._env = self._env, None
-        if env is not None:
-            env.close()
+        self._simulator.close()
 
 
 def _failed(recording: Recording, agreement: Agreement, error: VlaBenchError) -> ReplayResult:

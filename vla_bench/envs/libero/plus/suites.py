@@ -15,9 +15,7 @@ from vla_bench.envs.libero.plus.archive import ARCHIVE
 from vla_bench.envs.libero.plus.names import DIMENSIONS
 from vla_bench.envs.libero.plus.table import PlusTask, plus_tasks, rewritten_instructions
 from vla_bench.envs.runtime.assets.installed import installed_assets
-from vla_bench.spec.errors import UnknownProtocol
-from vla_bench.spec.names import match_name
-from vla_bench.spec.suite import Protocol, Suite, Task, Total
+from vla_bench.spec.suite import Protocol, Suite, Task, Total, match_protocol
 
 __all__ = ["describe", "instruction_of", "protocol_names"]
 
@@ -62,7 +60,7 @@ def describe(name: str, protocol: str, libero: Suite) -> Suite:
     Raises:
         UnknownProtocol: no such name.
     """
-    found = _protocol_name(protocol)
+    found = match_protocol(protocol, list(_protocols()))
     record = installed_assets(ARCHIVE.name) if name in ARCHIVE.suites else None
     return replace(
         libero,
@@ -140,14 +138,3 @@ def _notes() -> dict[str, str]:
 def _protocol(data: Mapping[str, Any]) -> Protocol:
     names = ("name", "version", "n_trials", "base_seed", "seed_stride", "settling_steps", "action_bounds", "source")
     return Protocol(parameters=data["parameters"], **{name: data[name] for name in names})
-
-
-def _protocol_name(name: str) -> str:
-    known = _protocols()
-    if not name:
-        return next(iter(known))
-    by_name = {protocol.partition("/")[0]: protocol for protocol in known}
-    match = match_name(name, [*known, *by_name])
-    if match is None:
-        raise UnknownProtocol(name, known)
-    return by_name.get(match, match)

@@ -26,7 +26,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, into: Path, *, progress: Callable[[int, int], None]) -> None:
-    """Unpack an archive into a folder; nothing is ever written outside of it.
+    """Unpack the files of an archive into a folder; links and devices are left out, nothing is written outside of it.
 
     Args:
         archive: zip or tar.
@@ -42,7 +42,7 @@ def unpack(archive: Path, into: Path, *, progress: Callable[[int, int], None]) -
             _unpack_zip(archive, into, progress)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
-                tar.extractall(into, filter="data")
+                _unpack_tar(tar, into, progress)
         else:
             raise SuiteNotInstalled(f"{archive} is neither a zip nor a tar archive")
     except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError) as error:
@@ -63,6 +63,27 @@ def _unpack_zip(archive: Path, into: Path, progress: Callable[[int, int], None])
             file.extract(member, into)
             done += member.file_size
             progress(done, total)
+
+
+def _unpack_tar(tar: tarfile.TarFile, into: Path, progress: Callable[[int, int], None]) -> None:
+    # Not `extractall`: its filter came with Python 3.11.4, and distributions still ship 3.11.2.
+    members = [member for member in tar.getmembers() if member.isfile()]
+    total = sum(member.size for member in members)
+    if total > shutil.disk_usage(into).free:
+        raise SuiteNotInstalled(f"{into} has no room for {total / 1e9:.1f} GB of unpacked assets")
+    inside = into.resolve()
+    done = 0
+    for member in members:
+        target = (inside / member.name).resolve()
+        if not target.is_relative_to(inside):
+            raise SuiteNotInstalled(f"{tar.name} leads outside of its folder: {member.name!r}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = tar.extractfile(member)
+        assert content is not None
+        with content, target.open("wb") as file:
+            shutil.copyfileobj(content, file)
+        done += member.size
+        progress(done, total)
 
 
 def find_folder(assets: AssetSet, path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Datasets in LeRobot's layouts: what was seen and done, frame by frame. Only files; who fills them replays."""
 
 from vla_bench.results.exports.lerobot.dataset import LAYOUTS, DatasetWriter, Step
-from vla_bench.results.exports.lerobot.video import check_encoder
 
-__all__ = ["LAYOUTS", "DatasetWriter", "Step", "check_encoder"]
+__all__ = ["LAYOUTS", "DatasetWriter", "Step"]

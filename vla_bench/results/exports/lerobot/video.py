@@ -10,28 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_bench.spec.errors import MissingExtra, UsageError
+from vla_bench.results.exports.encoder import CODEC
 
-__all__ = ["CODEC", "VideoFile", "check_encoder", "pixel_format"]
+__all__ = ["VideoFile", "pixel_format"]
 
-CODEC = "libx264"
 _OPTIONS = {"crf": "18", "preset": "veryfast", "g": "2", "bf": "0"}
 """Visually lossless; without frames that refer to later ones, whose times some readers get wrong."""
-
-
-def check_encoder() -> None:
-    """Find out before anything is replayed whether videos can be written.
-
-    Raises:
-        MissingExtra: PyAV is not installed.
-        UsageError: it was built without H.264.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("videos", "video") from error
-    if CODEC not in av.codecs_available:
-        raise UsageError(f"this build of PyAV has no {CODEC}. Type: pip install --force-reinstall --only-binary av av")
 
 
 def pixel_format(height: int, width: int) -> str:
