@@ -66,10 +66,11 @@ def test_a_branch_decides_outcome_and_exit_code(branch: type[VlaBenchError]) -> 
         assert (error.outcome, error.exit_code) == BRANCHES[branch], error
 
 
-def test_no_error_reads_as_a_judged_episode_or_as_a_failed_check() -> None:
+def test_no_error_reads_as_a_judged_episode_and_only_a_refusal_as_a_failed_check() -> None:
     for error in CLASSES:
         assert not error.outcome.is_judged
-        assert error.exit_code not in (ExitCode.OK, ExitCode.CHECK_FAILED)
+        assert error.exit_code is not ExitCode.OK
+        assert (error.exit_code is ExitCode.CHECK_FAILED) == issubclass(error, SubmissionRefused)
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
