@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vla_bench.policies.base import Deadlines, Policy
+from vla_bench.spec.episode import Plan
 from vla_bench.spec.errors import UsageError
 
 __all__ = ["RunConfig"]
@@ -21,6 +22,8 @@ class RunConfig:
         suite: name of the suite.
         policy_options: options of a named policy (`noise` → `0.1`).
         protocol: name of the protocol, empty for the suite's default.
+        plan: the episodes to run, in place of those that suite, tasks, tags, sample, trials and repeats select; None
+            where they do.
         tasks: tasks to keep, empty for all.
         tags: tag of tasks → values to keep (`dimension` → `("camera",)`); one without values keeps all.
         sample: tasks to draw, every group with its share; None for all.
@@ -52,6 +55,7 @@ class RunConfig:
     suite: str
     policy_options: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""
+    plan: Plan | None = None
     tasks: tuple[str, ...] = ()
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sample: int | None = None

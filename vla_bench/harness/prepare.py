@@ -82,7 +82,7 @@ def _prepare(config: RunConfig, stack: ExitStack, *, read_only: bool) -> Prepare
     policy = resolve_policy(config.policy, config.policy_options) if isinstance(config.policy, str) else config.policy
     file_settings = policy.settings if isinstance(policy, (ResolvedPolicy, RoutedPolicy)) else {}
     settings = resolve_settings(config.settings, file_settings)
-    plan = make_plan(
+    plan = config.plan or make_plan(
         suite,
         tasks=config.tasks,
         tags=config.tags,

@@ -1,4 +1,4 @@
-"""Accounts and tokens as tables."""
+"""Accounts, tokens and challenges as tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from vla_bench.cli.display.console import answer, story
 
-__all__ = ["print_accounts", "print_tokens"]
+__all__ = ["print_accounts", "print_challenges", "print_tokens"]
 
 
 def print_accounts(accounts: Sequence[Mapping[str, Any]]) -> None:
@@ -51,3 +51,16 @@ def _table(*columns: str) -> Table:
 
 def _day(stamp: str | None) -> str:
     return (stamp or "")[:10]
+
+
+def print_challenges(challenges: Sequence[Mapping[str, Any]]) -> None:
+    """Print challenges."""
+    if not challenges:
+        story().print("no challenges. Type: vla-bench leaderboard challenge issue SUBMISSION")
+        return
+    table = _table("number", "submission", "run", "plan", "issued", "closed")
+    for item in challenges:
+        closed = _day(item["closed_at"]) or "[lost]open[/]"
+        row = (str(item["id"]), item["submission_id"], escape(item["run_name"]), item["plan_hash"][:16])
+        table.add_row(*row, _day(item["issued_at"]), closed)
+    answer().print(table)

@@ -13,7 +13,7 @@ from vla_bench.cli.options import Db, Traces, examples
 __all__ = ["SUBCOMMANDS", "app"]
 
 SUBCOMMANDS = (
-    "account", "token", "worker", "challenge", "withdraw", "retract", "backup", "restore", "export", "check",
+    "account", "token", "jobs", "worker", "challenge", "withdraw", "retract", "backup", "restore", "export", "check",
 )  # fmt: skip
 """Modules of this folder, each with an `app`: of one command, or of several as a group."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,13 +15,21 @@ ACTOR = "operator"
 """Who the log names for what was done at the command line of the board's own machine."""
 
 
-def board_store(db: str) -> Store:
-    """Open the database that `--db` or `VLA_BENCH_BOARD_DATABASE` names.
+@contextmanager
+def board_store(db: str) -> Iterator[Store]:
+    """The database that `--db` or `VLA_BENCH_BOARD_DATABASE` names, for the length of the block.
 
     Raises:
-        UsageError, StoreError: it cannot be opened.
+        UsageError: what is wanted does not go; a request would have been told the same.
+        StoreError: (a child) it cannot be opened.
     """
     from vla_bench.server.database import open_store
+    from vla_bench.server.problems import Problem
     from vla_bench.server.settings import Settings
+    from vla_bench.spec.errors import UsageError
 
-    return open_store(Settings.from_environment(database=db or None))
+    with open_store(Settings.from_environment(database=db or None)) as store:
+        try:
+            yield store
+        except Problem as problem:
+            raise UsageError(problem.detail) from problem
