@@ -1,0 +1,81 @@
+"""Pages for people with an account: signing in, one's submissions and tokens. Cookies and checks are the accounts'."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import parse_qs
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from vla_bench.results.leaderboard.people import SUBMISSION
+from vla_bench.server.accounts.access import principal_or_none, require
+from vla_bench.server.accounts.people import Principal, Scope, create_token, list_tokens, revoke_token
+from vla_bench.server.pages.site import database, render
+from vla_bench.server.problems import Problem
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+SignedIn = Annotated[Principal, Depends(require())]
+MOST_SUBMISSIONS = 50
+MOST_DAYS = 365
+
+
+@router.get("/account")
+def account(request: Request) -> Response:
+    """The form to sign in, or who one is."""
+    principal = principal_or_none(request)
+    if principal is None:
+        return render(request, "account.html", principal=None)
+    return _account(request, principal)
+
+
+def _account(request: Request, principal: Principal, made: str = "") -> Response:
+    with database(request).read() as connection:
+        tokens = list_tokens(connection, principal.account_id)
+        newest = (
+            sa.select(SUBMISSION.c["id", "run_name", "state", "reason", "updated_at"])
+            .where(SUBMISSION.c.account_id == principal.account_id)
+            .order_by(SUBMISSION.c.updated_at.desc())
+            .limit(MOST_SUBMISSIONS)
+        )
+        submissions = [dict(row) for row in connection.execute(newest).mappings()]
+    scopes = sorted(principal.scopes)
+    return render(
+        request, "account.html", principal=principal, tokens=tokens, submissions=submissions, grantable=scopes,
+        scopes=" and ".join(scopes) or "only read", made=made,
+    )  # fmt: skip
+
+
+@router.post("/account/tokens")
+async def new_token(request: Request, principal: SignedIn) -> Response:
+    """Make a token from a form; its secret is on this one page and nowhere else."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=20)
+    days = form.get("days", ["90"])[0]
+    wanted = [Scope(scope) for scope in form.get("scope", []) if scope in set(Scope)]
+    if not days.isdecimal() or not 1 <= int(days[:6]) <= MOST_DAYS:
+        raise Problem(400, f"a token is valid for 1 to {MOST_DAYS} days")
+    if not wanted or set(wanted) - principal.scopes:
+        raise Problem(403, "a token may do what the token that you signed in with may, and at least one thing")
+    label = form.get("label", [""])[0][:200]
+    return await run_in_threadpool(_make_token, request, principal, wanted, label, int(days))
+
+
+def _make_token(request: Request, principal: Principal, wanted: list[Scope], label: str, days: int) -> Response:
+    with database(request).write() as connection:
+        made = create_token(
+            connection, principal.name, wanted, label=label, valid_for=timedelta(days=days), actor=principal.name
+        )
+    return _account(request, principal, made=str(made))
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+def revoke(request: Request, principal: SignedIn, token_id: str) -> Response:
+    """Make one of one's own tokens worthless."""
+    with database(request).write() as connection:
+        revoke_token(connection, token_id, actor=principal.name, account_id=principal.account_id)
+    return RedirectResponse("/account#tokens", status_code=303)

@@ -1,0 +1,215 @@
+"""Pages of boards: all of them, one of them, those of a suite, and a suite itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from vla_bench.server.boards import read
+from vla_bench.server.boards.views import BoardHead, LogEntry, SuitePage
+from vla_bench.server.pages.listing import (
+    CLASSES,
+    Asked,
+    board_axis,
+    column_heads,
+    form_fields,
+    read_query,
+    row_groups,
+    shown_columns,
+)
+from vla_bench.server.pages.site import address, database, link, render
+from vla_bench.server.pages.words import amount
+from vla_bench.server.problems import Problem
+
+__all__ = ["about_board", "router"]
+
+router = APIRouter(include_in_schema=False)
+PAGE = 50
+_NEWS = 8
+_RENDERERS = {
+    "gpu": "rendered on a GPU",
+    "software": "rendered in software: a board of its own, for pictures differ",
+    "tiny": "rendered by PyBullet's own renderer",
+    "none": "nothing is rendered",
+    "mixed": "several renderers: a board of its own",
+}
+_ACTIONS = {"listed": "entered", "seal": "sealed", "mark": "has another mark"}
+
+
+@router.get("/")
+def home(request: Request) -> Response:
+    """All boards, and what is new."""
+    found = read.boards(database(request))
+    log = read.log_page(database(request), size=_NEWS)
+    groups = [
+        (title, [_card(head) for head in heads])
+        for title, heads in (
+            ("Boards with runs", [head for head in found if _n_runs(head)]),
+            ("Boards with published figures alone", [head for head in found if not _n_runs(head)]),
+        )
+        if heads
+    ]
+    news = [_news(entry) for entry in log.entries]
+    return render(request, "home.html", etag=f"{read.etag(database(request))}{log.etag}", groups=groups, news=news)
+
+
+def _n_runs(head: BoardHead) -> int:
+    return sum(n for name, n in head.counts.items() if name != "published")
+
+
+def _card(head: BoardHead) -> dict[str, Any]:
+    counts = ", ".join(f"{n} {name}" for name, n in head.counts.items() if n)
+    leading = CLASSES[head.rank_class][0] if head.rank_class else ""
+    n = len(head.leaders)
+    return {
+        "head": head,
+        "about": about_board(head),
+        "counts": counts or "no rows",
+        "leading": f"{leading}: {amount(n, 'policy')} may be first" if n > 1 else f"{leading}: first",
+    }
+
+
+def about_board(head: BoardHead) -> str:
+    """What a board is of, in a line."""
+    parts = [f"{head.suite} {head.protocol}", _RENDERERS.get(head.renderer_class, head.renderer_class)]
+    if head.assets != "original":
+        parts.append("made-up assets, no results")
+    if head.n_planned:
+        parts.append(amount(head.n_planned, "episode" if head.form == "rate" else "chain"))
+    return " · ".join(part for part in parts if part)
+
+
+def _news(entry: LogEntry) -> dict[str, str]:
+    target = f"/submissions/{entry.subject}" if entry.subject_kind == "submission" else ""
+    return {
+        "at": entry.at,
+        "text": f"{entry.action.replace('_', ' ')} by {entry.actor}",
+        "target": target,
+        "target_name": entry.subject if target else "",
+    }
+
+
+@router.get("/boards")
+def boards(request: Request) -> Response:
+    """The list of boards is the front page."""
+    return RedirectResponse("/", status_code=308)
+
+
+@router.get("/boards/{slug:path}")
+def board(request: Request, slug: str) -> Response:
+    """One board, or the choice where a suite has several."""
+    slug = slug.strip("/")
+    if slug.count("/") < 3:
+        return _choice(request, slug)
+    asked = read_query(request.query_params)
+    page = read.board_page(
+        database(request), slug, asked.filters, sort=asked.sort, descending=asked.descending, after=asked.after,
+        size=PAGE,
+    )  # fmt: skip
+    groups, notes = row_groups(page)
+    heads = column_heads(page, asked)
+    path = f"/boards/{slug}"
+    return render(
+        request,
+        "board.html",
+        etag=f"{page.head.id}-{page.head.version}",
+        page=page,
+        about=about_board(page.head),
+        heads=heads,
+        groups=groups,
+        notes=notes,
+        axis=board_axis(page),
+        fields=form_fields(page, asked),
+        is_filtered=asked.is_filtered,
+        views=_views(path, asked),
+        sorted_by=next((head.title.lower() for head in heads if head.aria), asked.sort),
+        hidden_columns=len(page.columns) - len(shown_columns(page.columns)),
+        next=link(path, **(asked.plain | {"after": page.next_after})) if page.next_after else "",
+        first=link(path, **(asked.plain | {"after": ""})) if asked.after else "",
+        page_size=PAGE,
+        latencies=[],
+        exports=_exports(path, asked),
+        permalink=address(request, path),
+    )
+
+
+def _views(path: str, asked: Asked) -> list[tuple[str, str, bool]]:
+    """Links to the marks: which rows are shown is one click."""
+    choices = (
+        ("All rows", ""),
+        ("Verified only", "re-run,replayed"),
+        ("Self-reported", "self-reported"),
+        ("Published", "published"),
+    )
+    plain = asked.plain | {"after": ""}
+    return [(name, link(path, **(plain | {"mark": marks})), asked.plain["mark"] == marks) for name, marks in choices]
+
+
+def _exports(path: str, asked: Asked) -> list[tuple[str, str]]:
+    """The same rows in other forms."""
+    forms = (("CSV", "csv"), ("JSON", "json"), ("LaTeX", "tex"), ("Markdown", "md"), ("BibTeX", "bib"))
+    return [(name, link(f"{path}.{form}", **(asked.plain | {"after": ""}))) for name, form in forms]
+
+
+def _choice(request: Request, start: str) -> Response:
+    """The boards whose address begins so; the board itself where there is one."""
+    found = [head for head in read.boards(database(request)) if f"{head.slug}/".startswith(f"{start}/")]
+    if not found:
+        raise Problem(404, f"no board is called {start!r}")
+    if len(found) == 1:
+        return RedirectResponse(link(f"/boards/{found[0].slug}"), status_code=307)
+    return render(
+        request, "boards.html", etag=read.etag(database(request)), suite=start, cards=[_card(head) for head in found]
+    )
+
+
+@router.get("/suites")
+def suites(request: Request) -> Response:
+    """All suites that have a board."""
+    found = sorted(read.boards(database(request)), key=lambda head: head.suite)
+    rows = [_suite_row(name, list(heads)) for name, heads in groupby(found, key=lambda head: head.suite)]
+    return render(request, "suites.html", etag=read.etag(database(request)), rows=rows)
+
+
+def _suite_row(name: str, heads: Sequence[BoardHead]) -> dict[str, Any]:
+    title = next((head.title for head in heads if head.title), "")
+    return {
+        "name": name,
+        "title": title,
+        "heads": heads,
+        "n_runs": sum(_n_runs(head) for head in heads),
+        "n_published": sum(head.counts.get("published", 0) for head in heads),
+        "resolvable": next((h.saturation.resolvable for h in heads if h.saturation.resolvable is not None), None),
+        "is_rate": heads[0].form == "rate",
+    }
+
+
+@router.get("/suites/{suite}")
+def suite(request: Request, suite: str) -> Response:
+    """What a suite measures, its protocols, tasks and traps."""
+    page = read.suite_page(database(request), suite, after=request.query_params.get("after", ""))
+    path = f"/suites/{suite}"
+    return render(
+        request,
+        "suite.html",
+        etag=page.etag,
+        page=page,
+        cards=[_card(head) for head in page.boards],
+        interface=_interface(page),
+        pictures=[],
+        no_pictures="Pictures of an episode are on its page, made by replay.",
+        next=link(path, after=page.next_after) if page.next_after else "",
+        first=link(path) if request.query_params.get("after") else "",
+    )
+
+
+def _interface(page: SuitePage) -> dict[str, Any]:
+    """What a policy sees and gives, for people."""
+    found: dict[str, Any] = {f"camera {camera.get('name', '')}": camera for camera in page.cameras}
+    found["state"] = page.state
+    found |= {f"action, {name}": value for name, value in page.action.items()}
+    return found

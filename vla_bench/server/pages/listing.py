@@ -1,0 +1,293 @@
+"""A board's page as its template wants it: which filters were asked for, which columns have room, notes by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from vla_bench.results.report.words import count_text
+from vla_bench.server.boards.views import BoardPage, Cell, Column, Filters, Note, Row
+from vla_bench.server.pages.charts import Axis, Span, fitted_axis, rate_axis, span
+from vla_bench.server.pages.site import link
+from vla_bench.server.pages.words import bounds, score_text
+from vla_bench.server.problems import Problem
+
+__all__ = [
+    "CLASSES",
+    "Asked",
+    "Head",
+    "RowView",
+    "board_axis",
+    "column_heads",
+    "form_fields",
+    "read_query",
+    "row_groups",
+]
+
+MOST_COLUMNS = 10
+"""Small numbers beside a score; what has more shows its groups, and the rest on run pages."""
+CLASSES = {
+    "verified": ("Verified", "replayed or re-run; ranked among themselves"),
+    "self-reported": ("Self-reported", "complete bundles that nobody has replayed; ranked among themselves"),
+    "published": ("Published", "figures from papers, cited; ranked apart, and only where a count is given"),
+    "": ("Not ranked", "oracles, stand-ins, incomplete runs and figures without a count; struck rows were taken back"),
+}
+MARKS = ("re-run", "replayed", "self-reported", "published")
+_SORTS = ("rank", "score", "policy", "n", "mark", "parameters", "runs", "date")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an address asks of a board: filters, sort and place; `plain` is the same as it stands in addresses."""
+
+    filters: Filters
+    sort: str
+    descending: bool
+    after: str
+    plain: Mapping[str, str]
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything but the place is asked for."""
+        return any(value for name, value in self.plain.items() if name not in ("sort", "dir", "after"))
+
+
+def read_query(query: Mapping[str, str]) -> Asked:
+    """Read the GET parameters of a board.
+
+    Raises:
+        Problem: 400, a number or a date is none.
+    """
+    names = ("mark", "trained_on", "scope", "family", "weights", "min_b", "max_b", "since", "until", "variants")
+    plain = {name: query.get(name, "").strip()[:200] for name in (*names, "sort", "dir", "after")}
+    marks = tuple(mark for mark in plain["mark"].split(",") if mark)
+    if unknown := [mark for mark in marks if mark not in MARKS]:
+        raise Problem(400, f"there is no mark {unknown[0]!r}; there are {', '.join(MARKS)}")
+    filters = Filters(
+        marks=marks,
+        trained_on=plain["trained_on"],
+        checkpoint_scope=plain["scope"],
+        family=plain["family"],
+        open_weights=plain["weights"] == "open",
+        min_parameters=_billions(plain["min_b"]),
+        max_parameters=_billions(plain["max_b"]),
+        since=plain["since"],
+        until=plain["until"],
+        variants=plain["variants"] == "yes",
+    )
+    return Asked(
+        filters=filters,
+        sort=plain["sort"] or "rank",
+        descending=plain["dir"] == "desc",
+        after=plain["after"],
+        plain=plain,
+    )
+
+
+def _billions(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1e6:
+        raise Problem(400, f"parameters are given in billions, not as {text!r}")
+    return round(found * 1e9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A header of the table: its link sorts by it; `aria` is `ascending`, `descending` or empty."""
+
+    title: str
+    classes: str = ""
+    href: str = ""
+    aria: str = ""
+
+
+def shown_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns that have room: all of them, or groups before tasks where they are many."""
+    if len(columns) <= MOST_COLUMNS:
+        return tuple(columns)
+    groups = [column for column in columns if column.kind != "task"]
+    return tuple((groups or list(columns))[:MOST_COLUMNS])
+
+
+def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
+    """The headers, from left to right."""
+    path = f"/boards/{page.head.slug}"
+
+    def head(title: str, key: str, classes: str = "", *, falls: bool = True) -> Head:
+        is_here = page.sort == key
+        # A second click turns the order round; numbers begin with the largest.
+        descending = not page.descending if is_here else falls
+        query = asked.plain | {"sort": key, "dir": "desc" if descending else "", "after": ""}
+        aria = ("descending" if page.descending else "ascending") if is_here else ""
+        return Head(title=title, classes=classes, href=link(path, **query), aria=aria)
+
+    return [
+        head("Rank", "rank", falls=False),
+        head("Policy", "policy", falls=False),
+        head("Score" if page.head.form == "rate" else "Average length", "score", "number"),
+        Head(title="", classes="plot"),
+        *(head(column.title, column.key, "number") for column in shown_columns(page.columns)),
+        head("Episodes", "n", "number"),
+        head("Mark", "mark"),
+        Head(title="Settings"),
+        Head(title="Trained on"),
+        head("Parameters", "parameters", "number"),
+        head("Runs", "runs", "number"),
+        head("Date", "date", "number"),
+    ]
+
+
+def board_axis(page: BoardPage) -> Axis | None:
+    """The axis that all rows of a board share, from its data."""
+    if page.axis is None:
+        return None
+    if page.head.form == "rate":
+        return rate_axis(page.axis)
+    return fitted_axis(page.axis, lambda value: f"{value:g}", limits=(0.0, float(page.head.n_stages)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallNumber:
+    """A cell: its text, or why there is none."""
+
+    title: str
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowView:
+    """A row with what is drawn of it."""
+
+    row: Row
+    span: Span
+    cells: tuple[SmallNumber, ...]
+    notes: tuple[int, ...]
+    classes: str
+    source: str
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowGroup:
+    """Rows that are ranked together; without a title where the sort mixes them."""
+
+    title: str
+    about: str
+    rows: tuple[RowView, ...]
+
+
+def row_groups(page: BoardPage) -> tuple[tuple[RowGroup, ...], tuple[Note, ...]]:
+    """The rows by class of rank where they are sorted by rank, and their notes, each once."""
+    axis = board_axis(page) or Axis(0.0, 1.0)
+    columns = shown_columns(page.columns)
+    numbers: dict[Note, int] = {}
+    views = [row_view(row, columns, axis, numbers) for row in page.rows]
+    if page.sort != "rank":
+        return (RowGroup(title="", about="", rows=tuple(views)),), tuple(numbers)
+    groups = [
+        RowGroup(title=CLASSES[name][0], about=CLASSES[name][1], rows=tuple(rows))
+        for name, rows in groupby(views, key=lambda view: view.row.rank_class if view.row.rank else "")
+    ]
+    return tuple(groups), tuple(numbers)
+
+
+def row_view(row: Row, columns: Sequence[Column], axis: Axis, numbers: dict[Note, int]) -> RowView:
+    """A row with what is drawn of it; `numbers` grows by the notes that it has not seen."""
+    is_rate = row.form == "rate"
+    found = {cell.key: cell for cell in row.cells}
+    is_incomplete = row.score is None
+    low, high = (row.bound_low, row.bound_high) if is_incomplete else (row.low, row.high)
+    said = f"{score_text(row.score, is_rate=is_rate)} {bounds(low, high, is_rate=is_rate)}".strip()
+    flags = {
+        "tied": row.rank_best == 1 and row.rank_class == "verified",
+        "quiet": row.rank_class != "verified",
+        "gone": row.is_gone,
+    }
+    return RowView(
+        row=row,
+        span=span(axis, row.score, low, high, words=said, is_bounds=is_incomplete),
+        cells=tuple(_small(found.get(column.key), column) for column in columns),
+        notes=tuple(numbers.setdefault(note, len(numbers) + 1) for note in row.notes),
+        classes=" ".join(name for name, is_so in flags.items() if is_so),
+        source=source_text(row.source),
+        parameters=count_text(row.parameters) if row.parameters else "",
+    )
+
+
+def _small(cell: Cell | None, column: Column) -> SmallNumber:
+    if cell is None or cell.value is None:
+        return SmallNumber(title=column.title, text="", reason=(cell.text if cell else "") or "not known")
+    return SmallNumber(title=column.title, text=f"{100 * cell.value:.1f}", reason="")
+
+
+def source_text(source: Mapping[str, Any]) -> str:
+    """Where a published figure stands: paper, table and line."""
+    parts = [str(source[name]) for name in ("paper", "table") if source.get(name)]
+    if source.get("line"):
+        parts.append(f"line {source['line']}")
+    return ", ".join(parts)
+
+
+def form_fields(page: BoardPage, asked: Asked) -> list[dict[str, Any]]:
+    """The fields of the filter form, each with its options where there are few."""
+
+    def facet(name: str, key: str, label: str) -> dict[str, Any]:
+        options = [
+            ("", "any"),
+            *((item.value, f"{item.value or 'undeclared'} ({item.n})") for item in page.facets.get(key, ())[:60]),
+        ]
+        if asked.plain[name] and asked.plain[name] not in dict(options):
+            options.append((asked.plain[name], asked.plain[name]))
+        return {"name": name, "label": label, "options": options, "value": asked.plain[name]}
+
+    sorts = [(name, name.replace("n", "episodes") if name == "n" else name) for name in _SORTS]
+    sorts += [(column.key, column.title) for column in shown_columns(page.columns)]
+    return [
+        facet("mark", "mark", "mark"),
+        facet("trained_on", "trained_on", "trained on"),
+        facet("scope", "checkpoint_scope", "checkpoint"),
+        facet("family", "family", "policy family"),
+        {
+            "name": "weights",
+            "label": "weights",
+            "options": [("", "any"), ("open", "open")],
+            "value": asked.plain["weights"],
+        },
+        {
+            "name": "min_b",
+            "label": "parameters, at least (billions)",
+            "options": [],
+            "type": "number",
+            "value": asked.plain["min_b"],
+        },
+        {
+            "name": "max_b",
+            "label": "at most (billions)",
+            "options": [],
+            "type": "number",
+            "value": asked.plain["max_b"],
+        },
+        {"name": "since", "label": "since", "options": [], "type": "date", "value": asked.plain["since"]},
+        {"name": "until", "label": "until", "options": [], "type": "date", "value": asked.plain["until"]},
+        {
+            "name": "variants",
+            "label": "papers' ablations",
+            "options": [("", "left out"), ("yes", "shown")],
+            "value": asked.plain["variants"],
+        },
+        {"name": "sort", "label": "sort by", "options": sorts, "value": asked.sort},
+        {
+            "name": "dir",
+            "label": "order",
+            "options": [("", "smallest or best first"), ("desc", "largest or worst first")],
+            "value": asked.plain["dir"],
+        },
+    ]
