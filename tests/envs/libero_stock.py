@@ -5,8 +5,9 @@ A program for the suite's own interpreter, from the repository's root:
     python tests/envs/libero_stock.py '{"loop": "stock", "suite": "libero_spatial", "task": 0, "trials": 3}'
 
 Stock: seed once, then for each episode a hard reset and the initial state, both pictures drawn in every step. Ours: the
-same through `Simulator`, one episode after the other. One line of JSON per episode: digests, keyed by step, of
-pictures, proprioception and simulator state, the outcomes, and the time that it took.
+same through `Simulator`, one episode after the other. Env: through `LiberoEnv`, from seed 7 and with its own settling
+steps. One line of JSON per episode: digests, keyed by step, of pictures, proprioception and simulator state, the
+outcomes, and the time that it took.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SIZE = 256
 PROPRIO = ("eef_pos", "eef_quat", "gripper_qpos", "joint_pos")
 DEFAULTS = {
     "loop": "ours", "suite": "libero_spatial", "task": 0, "seed": 7, "trials": 1, "steps": 24, "settling": 10,
-    "chunk": 8, "cameras": True, "speedups": "", "digests": True,
+    "chunk": 8, "cameras": True, "lazy": True, "speedups": "", "digests": True,
 }  # fmt: skip
 
 
@@ -141,6 +142,41 @@ class Ours:
         return state_of(self.simulator.model, self.simulator.data)
 
 
+class Whole:
+    """`LiberoEnv`, as a worker has it: it settles by itself, and draws at the end of a chunk."""
+
+    def __init__(self, suite_name: str, task: str, job: dict[str, Any]) -> None:
+        from vla_bench.envs.base import EnvOptions
+        from vla_bench.envs.libero.env import LiberoEnv
+        from vla_bench.envs.registry import find_suite
+        from vla_bench.spec.episode import make_plan
+
+        suite = find_suite(suite_name)
+        self.plan = make_plan(suite, tasks=[task]).episodes
+        self.env = LiberoEnv(suite, EnvOptions(cameras=("front", "wrist") * job["cameras"], lazy=job["lazy"]))
+        self.n_compiled, self.last = 0, None
+
+    def play(self, trial: int, job: dict[str, Any]) -> dict[str, Any]:
+        record: dict[str, Any] = {"trial": trial, "pictures": {}, "proprio": {}, "states": {}, "success": []}
+        cpu, wall = process_time(), perf_counter()
+        seen = self.env.start(self.plan[trial])
+        record["reset_cpu_s"] = process_time() - cpu
+        self.see(record, seen)
+        actions = actions_of(trial, job["steps"], 0).astype(np.float32)
+        while seen.step < job["steps"] and not seen.is_over:
+            seen = self.env.advance(actions[seen.step : seen.step + job["chunk"]])
+            self.see(record, seen)
+        self.n_compiled += self.env.simulator is not self.last
+        self.last = self.env.simulator
+        return record | {"n_compiled": self.n_compiled, "cpu_s": process_time() - cpu, "wall_s": perf_counter() - wall}
+
+    def see(self, record: dict[str, Any], seen: Any) -> None:
+        record["success"].append(seen.success)
+        record["states"][seen.step] = seen.digest
+        record["proprio"][seen.step] = digest(*seen.state.values())
+        record["pictures"][seen.step] = {camera: digest(image) for camera, image in seen.images.items()}
+
+
 def play(loop: Stock | Ours, trial: int, init_state: np.ndarray, job: dict[str, Any]) -> dict[str, Any]:
     settling, chunk = job["settling"], job["chunk"]
     record: dict[str, Any] = {"trial": trial, "pictures": {}, "proprio": {}, "states": {}, "success": []}
@@ -171,10 +207,14 @@ def main() -> None:
     from vla_bench.envs.libero.init_states import read_init_states
 
     states = read_init_states(folder / "init_files" / job["suite"] / f"{name}.pruned_init")
-    kind = Stock if job["loop"] == "stock" else Ours
-    loop = kind(str(folder / "bddl_files" / job["suite"] / f"{name}.bddl"), job["seed"], job["cameras"])
+    bddl = str(folder / "bddl_files" / job["suite"] / f"{name}.bddl")
+    if job["loop"] == "env":
+        whole = Whole(job["suite"], name, job)
+    else:
+        loop = (Stock if job["loop"] == "stock" else Ours)(bddl, job["seed"], job["cameras"])
     for trial in range(job["trials"]):
-        print("RECORD", json.dumps(play(loop, trial, states[trial], job)), flush=True)
+        record = whole.play(trial, job) if job["loop"] == "env" else play(loop, trial, states[trial], job)
+        print("RECORD", json.dumps(record), flush=True)
     os._exit(0)  # robosuite's renderers complain of a library that is torn down already
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from tests.envs.libero_play import difference, play
 from vla_bench.envs.base import EnvOptions
+from vla_bench.envs.libero.family import SUITES
 from vla_bench.envs.registry import find_suite, open_env
 from vla_bench.envs.runtime.limits import WorkerLimits
 from vla_bench.spec.episode import make_plan
@@ -50,6 +54,17 @@ def test_every_shortcut_leaves_the_bits_as_they_are(libero: Path, on: str):
     with_all = play(libero, **job)
     with_some = play(libero, speedups=on, **job)
     assert [difference(*pair) for pair in zip(with_all, with_some, strict=True)] == ["", ""]
+
+
+def test_an_episode_in_a_scene_that_was_used_equals_one_in_a_new_scene(libero: Path):
+    # Drawers, a stove and a rack that stand where each reset draws them; the second episode follows a busy one.
+    job = {"loop": "env", "suite": "libero_goal", "task": 0, "trials": 3, "steps": 8, "chunk": 8}
+    others = "remembered_draws,remembered_passes,stages,controller,culling"
+    used, new = play(libero, **job), play(libero, speedups=others, **job)
+    assert [difference(*pair) for pair in zip(used, new, strict=True)] == ["", "", ""]
+    assert all(len(record["pictures"]) == len(record["states"]) == 2 for record in new)
+    assert [record["n_compiled"] for record in used] == [1, 1, 1]
+    assert [record["n_compiled"] for record in new] == [1, 2, 3]
 
 
 def test_leaving_out_what_cannot_be_seen_leaves_the_pixels_as_they_are(libero: Path):
@@ -122,10 +137,42 @@ def test_the_suite_passes_its_conformance_kit(libero: Path):
     assert "an episode gives the same bits after other episodes, in any order" in rules
 
 
+@cache
+def answers(interpreter: Path) -> dict[str, Any]:
+    """What `libero_odd.py` finds out."""
+    command = [interpreter, "-P", Path(__file__).with_name("libero_odd.py")]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.partition("ANSWERS")[2])
+    return found
+
+
+def test_success_while_waiting_is_told_and_counts_at_the_policys_first_step(libero: Path):
+    found = answers(libero)["solved_while_waiting"]
+    assert found == {
+        "facts": {"solved_after_settling": True}, "at_reset": [False, False], "after": [True, True], "step": 1,
+    }  # fmt: skip
+
+
+def test_a_state_that_mujoco_resets_in_silence_is_an_error(libero: Path):
+    assert "MuJoCo warned" in answers(libero)["unstable"]
+
+
+def test_numpys_own_stream_decides_nothing_and_is_left_where_it_was(libero: Path):
+    assert answers(libero)["stream_of_others"] == {"is_same": True, "is_left_alone": True}
+
+
+def test_tasks_are_in_upstreams_order(libero: Path):
+    upstreams = answers(libero)["upstream_order"]
+    ours = {name: [task.id for task in find_suite(name).tasks] for name in SUITES}
+    assert ours == {name: upstreams[name] for name in SUITES}
+
+
 def test_the_import_is_silent_and_asks_and_writes_nothing(libero: Path, tmp_path: Path):
     program = (
         "import os, sys; from vla_bench.envs.libero.package import simulator_package; simulator_package(); "
-        "heavy = {'torch', 'transformers', 'wandb', 'OpenGL'} & set(sys.modules); assert not heavy, heavy; "
+        "heavy = {'torch', 'transformers', 'wandb', 'huggingface_hub', 'OpenGL'} & set(sys.modules); "
+        "assert not heavy, heavy; "
         "assert 'MUJOCO_GL' not in os.environ and 'LIBERO_CONFIG_PATH' not in os.environ"
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "LIBERO_CONFIG_PATH")}

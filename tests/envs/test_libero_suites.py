@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from vla_bench.envs.base import EnvOptions
+from vla_bench.envs.libero import package
 from vla_bench.envs.libero.family import SUITES, instruction_of
 from vla_bench.envs.libero.finish import check_files
 from vla_bench.envs.libero.init_states import read_init_states
@@ -84,6 +85,12 @@ def test_instructions_are_the_names_without_their_scenes():
 def test_a_machine_without_libero_is_told_the_one_line(home: Path):
     with pytest.raises(SuiteNotInstalled, match=r"Type: vla-bench env create libero$"):
         open_env(find_suite("libero_spatial"), EnvOptions())
+
+
+def test_another_simulator_than_the_protocols_mean_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(package, "_version", lambda name: {**package.VERSIONS, "mujoco": "3.3.7"}[name])
+    with pytest.raises(SuiteNotInstalled, match=r"mujoco 2\.3\.7.* found mujoco 3\.3\.7\. Type: vla-bench env create"):
+        package.check_versions()
 
 
 @pytest.mark.parametrize("w", [1.0, 0.3, 1e-9, -1e-9, -0.3, 1.0000001, -1.0000001])
