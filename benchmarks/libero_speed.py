@@ -1,6 +1,7 @@
 """LIBERO against the loop that everybody else uses: episodes per CPU-hour, resets, memory, workers, and bit equality.
 
     python benchmarks/libero_speed.py ratio                      full libero_spatial episodes, chunks 8, 5 and 1
+    python benchmarks/libero_speed.py switches                   the same without one shortcut at a time, chunk 8
     python benchmarks/libero_speed.py equal                      eleven tasks of different kinds, three episodes each
     python benchmarks/libero_speed.py resets                     CPU time of a reset, trials 0 to 49
     python benchmarks/libero_speed.py memory --episodes 300      resident memory of one worker
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.envs.libero_play import difference, play  # noqa: E402
 from vla_bench.envs.base import EnvOptions  # noqa: E402
+from vla_bench.envs.libero.speedups import Speedups  # noqa: E402
 from vla_bench.envs.registry import family_of, find_suite, open_env  # noqa: E402
 from vla_bench.envs.runtime.install import installation_status  # noqa: E402
 from vla_bench.envs.runtime.limits import WorkerLimits  # noqa: E402
@@ -72,6 +75,32 @@ def ratio(arguments: argparse.Namespace) -> None:
 
 def mean(records: list[dict[str, Any]], name: str) -> float:
     return float(np.mean([record[name] for record in records]))
+
+
+def switches(arguments: argparse.Namespace) -> None:
+    """What each shortcut saves: full episodes through `LiberoEnv` at chunk 8, and resets and steps without cameras."""
+    python = interpreter()
+    names = [field.name for field in fields(Speedups)]
+    without = {name: ",".join(other for other in names if other != name) for name in names}
+    settings = {"all taken": {}, **{f"no {name}": {"speedups": text} for name, text in without.items()}}
+    settings |= {"none": {"speedups": "none"}, "every step drawn": {"lazy": False}}
+    task = {"suite": arguments.suite, "task": arguments.task}
+    print(f"{task['suite']} task {task['task']}, CPU time; {arguments.trials} episodes of 10 + {arguments.steps} steps")
+    print(f"{'':<24} {'s an episode':>12} {'x':>6} {'reset ms, trial 49':>19} {'ms a step':>10}  bits")
+    first: list[dict[str, Any]] = []
+    for name, changes in settings.items():
+        whole = {"loop": "env", "steps": arguments.steps, "trials": arguments.trials + 1}
+        # The first episode compiles the scene and uploads its textures.
+        records = play(python, **task, **whole, **changes)[1:]
+        first = first or records
+        faults = [fault for pair in zip(records, first, strict=True) if (fault := difference(*pair))]
+        blind = {**task, "cameras": False, "digests": False, "speedups": changes.get("speedups", "")}
+        reset = play(python, trials=50, steps=0, settling=0, **blind)[-1]["reset_cpu_s"]
+        step = np.mean([r["cpu_s"] - r["reset_cpu_s"] for r in play(python, trials=2, steps=200, **blind)]) / 210
+        seconds = mean(records, "cpu_s")
+        ratio = seconds / mean(first, "cpu_s")
+        line = f"{name:<24} {seconds:12.2f} {ratio:6.2f} {1e3 * reset:19.1f} {1e3 * step:10.2f}"
+        print(f"{line}  {'; '.join(faults) or 'equal'}", flush=True)
 
 
 def equal(arguments: argparse.Namespace) -> None:
@@ -119,8 +148,8 @@ def memory(arguments: argparse.Namespace) -> None:
 
 
 def workers(arguments: argparse.Namespace) -> None:
-    """Episodes per second of two workers against those of one; meaningful on an idle machine of two cores or more."""
-    times = {}
+    """Two workers against one: episodes per second (needs two idle cores), and CPU time an episode (does not)."""
+    times, cpu = {}, {}
     suite = find_suite(arguments.suite)
     plan = make_plan(suite, tasks=[suite.tasks[0].id]).episodes
     for n_workers in (1, 2):
@@ -129,18 +158,23 @@ def workers(arguments: argparse.Namespace) -> None:
         try:
             for env in envs:
                 env.reset(plan[0])
+            used = [sum(psutil.Process(env.pid).cpu_times()[:2]) for env in envs]
             begin = perf_counter()
             threads = [threading.Thread(target=_episodes, args=(env, plan, arguments.episodes)) for env in envs]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            times[n_workers] = (perf_counter() - begin) / (n_workers * arguments.episodes)
+            n_episodes = n_workers * arguments.episodes
+            times[n_workers] = (perf_counter() - begin) / n_episodes
+            used_after = [sum(psutil.Process(env.pid).cpu_times()[:2]) for env in envs]
+            cpu[n_workers] = (sum(used_after) - sum(used)) / n_episodes
         finally:
             for env in envs:
                 env.close()
-        print(f"{n_workers} workers: {times[n_workers]:.2f} s per episode", flush=True)
-    print(f"two workers: {times[1] / times[2]:.2f} x one")
+        print(f"{n_workers} workers: {times[n_workers]:.2f} s per episode, {cpu[n_workers]:.2f} CPU s", flush=True)
+    print(f"two workers: {times[1] / times[2]:.2f} x one by the clock")
+    print(f"two workers: {2 * cpu[1] / cpu[2]:.2f} x one if each had a core of its own")
 
 
 def _episodes(env: Any, plan: Any, n_episodes: int) -> None:
@@ -152,7 +186,7 @@ def _episodes(env: Any, plan: Any, n_episodes: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["ratio", "equal", "resets", "memory", "workers"])
+    parser.add_argument("what", choices=["ratio", "switches", "equal", "resets", "memory", "workers"])
     parser.add_argument("--suite", default="libero_spatial")
     parser.add_argument("--task", type=int, default=0)
     parser.add_argument("--trials", type=int, default=2)
@@ -163,11 +197,18 @@ def main() -> None:
     parser.add_argument("--blind", action="store_true", help="open no cameras")
     parser.add_argument("--speedups", default="", help="as in VLA_BENCH_LIBERO_SPEEDUPS")
     arguments = parser.parse_args()
-    defaults = {"ratio": (220, None), "equal": (24, None), "memory": (None, 300), "workers": (None, 4)}
+    defaults = {
+        "ratio": (220, None),
+        "switches": (220, None),
+        "equal": (24, None),
+        "memory": (None, 300),
+        "workers": (None, 4),
+    }
     steps, episodes = defaults.get(arguments.what, (None, None))
     arguments.steps = arguments.steps or steps
     arguments.episodes = arguments.episodes or episodes
-    {"ratio": ratio, "equal": equal, "resets": resets, "memory": memory, "workers": workers}[arguments.what](arguments)
+    commands = [ratio, switches, equal, resets, memory, workers]
+    {command.__name__: command for command in commands}[arguments.what](arguments)
 
 
 if __name__ == "__main__":
