@@ -1,0 +1,123 @@
+"""What the API answers with, where it is not a type of `boards.views` as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from vla_bench.server.boards.views import (
+    AttemptLine,
+    BoardHead,
+    Column,
+    EpisodeLine,
+    EpisodePage,
+    Leader,
+    ReplayLine,
+    Row,
+    RunPage,
+    StageLine,
+    TaskLine,
+)
+
+__all__ = ["Boards", "EpisodeOut", "Problem", "RunOut"]
+
+
+class Problem(BaseModel):
+    """An error, as in RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+
+
+class Boards(BaseModel):
+    """Boards in the order of their slugs; `next_after` gives the next page and is empty on the last one."""
+
+    boards: tuple[BoardHead, ...]
+    next_after: str
+
+
+class RunOut(BaseModel):
+    """A run on its board. `summary` is what `vla-bench show --json` prints, without its tasks: they are `tasks`."""
+
+    head: BoardHead
+    columns: tuple[Column, ...]
+    row: Row
+    summary: dict[str, Any]
+    tasks: tuple[TaskLine, ...] = Field(description="in plan order, at most 500")
+    n_tasks: int
+    plan_hash: str
+    command: str
+    machines: list[tuple[dict[str, Any], int]] = Field(description="fingerprints with the attempts made on each")
+    declaration: dict[str, Any]
+    suite: dict[str, Any]
+    policy: dict[str, Any]
+    others: tuple[Leader, ...]
+
+    @classmethod
+    def of(cls, page: RunPage) -> RunOut:
+        """The page in this form."""
+        return cls(
+            head=page.head,
+            columns=page.columns,
+            row=page.row,
+            summary=page.summary.to_dict(),
+            tasks=page.tasks,
+            n_tasks=page.n_tasks,
+            plan_hash=page.plan_hash,
+            command=page.command,
+            machines=[(dict(machine), n) for machine, n in page.machines],
+            declaration=dict(page.declaration),
+            suite=dict(page.suite),
+            policy=dict(page.policy),
+            others=page.others,
+        )
+
+
+class EpisodeOut(BaseModel):
+    """One episode of a run with its recorded actions."""
+
+    head: BoardHead
+    row: Row
+    line: EpisodeLine
+    instruction: str
+    horizon: int
+    env_seed: int
+    policy_seed: int
+    params: dict[str, Any]
+    attempts: tuple[AttemptLine, ...]
+    stages: tuple[StageLine, ...]
+    action_names: tuple[str, ...]
+    actions: list[list[float]] | None = Field(description="one line a control step; null where no trace is stored")
+    query_steps: list[int] | None
+    latency_ms: list[float] | None
+    previous: str
+    following: str
+    replays: tuple[ReplayLine, ...]
+
+    @classmethod
+    def of(cls, page: EpisodePage) -> EpisodeOut:
+        """The page in this form."""
+        return cls(
+            head=page.head,
+            row=page.row,
+            line=page.line,
+            instruction=page.instruction,
+            horizon=page.horizon,
+            env_seed=page.env_seed,
+            policy_seed=page.policy_seed,
+            params=dict(page.params),
+            attempts=page.attempts,
+            stages=page.stages,
+            action_names=page.action_names,
+            actions=None if page.actions is None else page.actions.tolist(),
+            query_steps=None if page.query_steps is None else page.query_steps.tolist(),
+            latency_ms=None if page.latency_ms is None else page.latency_ms.tolist(),
+            previous=page.previous,
+            following=page.following,
+            replays=page.replays,
+        )
