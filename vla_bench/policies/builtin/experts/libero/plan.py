@@ -22,7 +22,8 @@ from vla_bench.policies.builtin.experts.libero.motion import HOLD, Skill, action
 from vla_bench.policies.builtin.experts.libero.placing import place, put_aside
 from vla_bench.policies.builtin.experts.libero.rotations import Vector
 from vla_bench.policies.builtin.experts.libero.scene import Goal, Scene
-from vla_bench.policies.builtin.experts.libero.shapes import obstacles
+from vla_bench.policies.builtin.experts.libero.shapes import obstacles, shape_of
+from vla_bench.policies.builtin.experts.libero.sliding import slide
 
 __all__ = ["solve"]
 
@@ -81,6 +82,8 @@ def _achieve(scene: Scene, goal: Goal) -> Skill:
             scene = yield from close_drawer(scene, drawer)
         if drawer.value(scene) < _SHUT_M:
             scene = yield from _open(scene, drawer)
+    if shape_of(goal.subject).slides:
+        return (yield from slide(scene, goal))
     container = container_of(scene, goal)
     if container:
         return (yield from insert(scene, goal, container))

@@ -134,6 +134,7 @@ class Shape:
         handle: where it is held to be put in somewhere from the side, in the body's frame.
         front: how it is filled, if from the side.
         parts: what moves, by name.
+        slides: whether it is drawn over the table, being too flat to be lifted by its rim.
     """
 
     low: Vector
@@ -143,6 +144,7 @@ class Shape:
     handle: Vector | None = None
     front: Front | None = None
     parts: dict[str, Part] = field(default_factory=dict)
+    slides: bool = False
 
 
 _UNKNOWN = Shape(np.array([-0.05, -0.05, -0.02]), np.array([0.05, 0.05, 0.12]))
@@ -165,6 +167,7 @@ def _shape(values: dict[str, Any]) -> Shape:
         np.array(values["handle"]) if "handle" in values else None,
         _front(values["front"]) if "front" in values else None,
         {name: _part(part) for name, part in values.get("parts", {}).items()},
+        values.get("slides", False),
     )
 
 
