@@ -23,6 +23,7 @@ from vla_bench.server import health, problems
 from vla_bench.server.database import open_store
 from vla_bench.server.metrics import Metrics
 from vla_bench.server.middleware import EveryRequest
+from vla_bench.server.published.load import load_published
 from vla_bench.server.settings import Settings
 
 __all__ = ["create_app"]
@@ -43,6 +44,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
         UsageError, StoreError: the database or the traces cannot be opened.
     """
     opened = store or open_store(settings)
+    if store is None and not opened.location.is_read_only:
+        # So that the first visit already shows something true.
+        load_published(opened.database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
