@@ -110,7 +110,7 @@ def board(request: Request, slug: str) -> Response:
         database(request), slug, asked.filters, sort=asked.sort, descending=asked.descending, after=asked.after,
         size=PAGE,
     )  # fmt: skip
-    groups, notes = row_groups(page)
+    groups, notes = row_groups(page, asked)
     heads = column_heads(page, asked)
     path = f"/boards/{slug}"
     return render(
@@ -127,10 +127,11 @@ def board(request: Request, slug: str) -> Response:
         is_filtered=asked.is_filtered,
         views=_views(path, asked),
         sorted_by=next((head.title.lower() for head in heads if head.aria), asked.sort),
-        hidden_columns=len(page.columns) - len(shown_columns(page.columns)),
+        hidden_columns=len(page.columns) - len(shown_columns(page, asked)),
         next=link(path, **(asked.plain | {"after": page.next_after})) if page.next_after else "",
         first=link(path, **(asked.plain | {"after": ""})) if asked.after else "",
         page_size=PAGE,
+        all_columns=link(path, **(asked.plain | {"columns": "all"})),
         latencies=[],
         exports=_exports(path, asked),
         permalink=address(request, path),

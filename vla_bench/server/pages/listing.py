@@ -26,8 +26,9 @@ __all__ = [
     "row_groups",
 ]
 
-MOST_COLUMNS = 10
-"""Small numbers beside a score; what has more shows its groups, and the rest on run pages."""
+MOST_COLUMNS = 7
+"""Small numbers beside a score; where there are more, groups alone are shown unless all are asked for."""
+MOST_ASKED = 60
 CLASSES = {
     "verified": ("Verified", "replayed or re-run; ranked among themselves"),
     "self-reported": ("Self-reported", "complete bundles that nobody has replayed; ranked among themselves"),
@@ -51,7 +52,7 @@ class Asked:
     @property
     def is_filtered(self) -> bool:
         """Whether anything but the place is asked for."""
-        return any(value for name, value in self.plain.items() if name not in ("sort", "dir", "after"))
+        return any(value for name, value in self.plain.items() if name not in ("sort", "dir", "after", "columns"))
 
 
 def read_query(query: Mapping[str, str]) -> Asked:
@@ -60,7 +61,19 @@ def read_query(query: Mapping[str, str]) -> Asked:
     Raises:
         Problem: 400, a number or a date is none.
     """
-    names = ("mark", "trained_on", "scope", "family", "weights", "min_b", "max_b", "since", "until", "variants")
+    names = (
+        "mark",
+        "trained_on",
+        "scope",
+        "family",
+        "weights",
+        "min_b",
+        "max_b",
+        "since",
+        "until",
+        "variants",
+        "columns",
+    )
     plain = {name: query.get(name, "").strip()[:200] for name in (*names, "sort", "dir", "after")}
     marks = tuple(mark for mark in plain["mark"].split(",") if mark)
     if unknown := [mark for mark in marks if mark not in MARKS]:
@@ -108,12 +121,12 @@ class Head:
     aria: str = ""
 
 
-def shown_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns that have room: all of them, or groups before tasks where they are many."""
-    if len(columns) <= MOST_COLUMNS:
-        return tuple(columns)
-    groups = [column for column in columns if column.kind != "task"]
-    return tuple((groups or list(columns))[:MOST_COLUMNS])
+def shown_columns(page: BoardPage, asked: Asked) -> tuple[Column, ...]:
+    """The columns that have room: all of them, or groups without tasks where they are many."""
+    if len(page.columns) <= MOST_COLUMNS or asked.plain["columns"] == "all":
+        return tuple(page.columns[:MOST_ASKED])
+    groups = tuple(column for column in page.columns if column.kind != "task")
+    return groups[:MOST_COLUMNS]
 
 
 def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
@@ -133,9 +146,9 @@ def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
         head("Policy", "policy", falls=False),
         head("Score" if page.head.form == "rate" else "Average length", "score", "number"),
         Head(title="", classes="plot"),
-        *(head(column.title, column.key, "number") for column in shown_columns(page.columns)),
         head("Episodes", "n", "number"),
         head("Mark", "mark"),
+        *(head(column.title, column.key, "number") for column in shown_columns(page, asked)),
         Head(title="Settings"),
         Head(title="Trained on"),
         head("Parameters", "parameters", "number"),
@@ -184,19 +197,25 @@ class RowGroup:
     rows: tuple[RowView, ...]
 
 
-def row_groups(page: BoardPage) -> tuple[tuple[RowGroup, ...], tuple[Note, ...]]:
+def row_groups(page: BoardPage, asked: Asked) -> tuple[tuple[RowGroup, ...], tuple[Note, ...]]:
     """The rows by class of rank where they are sorted by rank, and their notes, each once."""
     axis = board_axis(page) or Axis(0.0, 1.0)
-    columns = shown_columns(page.columns)
+    columns = shown_columns(page, asked)
     numbers: dict[Note, int] = {}
     views = [row_view(row, columns, axis, numbers) for row in page.rows]
     if page.sort != "rank":
         return (RowGroup(title="", about="", rows=tuple(views)),), tuple(numbers)
     groups = [
         RowGroup(title=CLASSES[name][0], about=CLASSES[name][1], rows=tuple(rows))
-        for name, rows in groupby(views, key=lambda view: view.row.rank_class if view.row.rank else "")
+        for name, rows in groupby(views, key=lambda view: _class(view.row))
     ]
     return tuple(groups), tuple(numbers)
+
+
+def _class(row: Row) -> str:
+    if row.published_key and not row.is_gone:
+        return "published"
+    return row.rank_class if row.rank else ""
 
 
 def row_view(row: Row, columns: Sequence[Column], axis: Axis, numbers: dict[Note, int]) -> RowView:
@@ -249,7 +268,7 @@ def form_fields(page: BoardPage, asked: Asked) -> list[dict[str, Any]]:
         return {"name": name, "label": label, "options": options, "value": asked.plain[name]}
 
     sorts = [(name, name.replace("n", "episodes") if name == "n" else name) for name in _SORTS]
-    sorts += [(column.key, column.title) for column in shown_columns(page.columns)]
+    sorts += [(column.key, column.title) for column in shown_columns(page, asked)]
     return [
         facet("mark", "mark", "mark"),
         facet("trained_on", "trained_on", "trained on"),

@@ -76,8 +76,7 @@ def run(request: Request, run: str) -> Response:
         settings=named(page.summary.settings),
         machines=[_machine(machine, n) for machine, n in page.machines],
         notes=page.row.notes,
-        check=f"vla-bench verify {page.row.run}"
-        + "".join(f"\nvla-bench compare {page.row.run} RUN_OF_{other.policy}" for other in page.others[:1]),
+        check=f"vla-bench verify {page.row.run}",
     )
 
 

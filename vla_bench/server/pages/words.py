@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vla_bench.server.boards.views import Row
 
 __all__ = [
-    "amount", "bounds", "day", "level", "mark_detail", "ms_text", "named", "number", "outcome", "p_text", "percent", "points",
-    "rank_text", "safe_url", "score_text", "segment", "short_digest", "value_text",
+    "amount", "bounds", "day", "level", "mark_detail", "ms_text", "named", "number", "outcome", "p_text", "percent",
+    "points", "rank_text", "safe_url", "score_text", "segment", "short_digest", "value_text",
 ]  # fmt: skip
 
 NOTHING = "—"

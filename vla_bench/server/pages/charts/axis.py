@@ -42,6 +42,7 @@ def fitted_axis(
     *,
     limits: tuple[float, float] | None = None,
     n_ticks: int = 4,
+    least_step: float = 0.0,
 ) -> Axis:
     """An axis from the data, not from 0, whose ends are ticks.
 
@@ -50,13 +51,14 @@ def fitted_axis(
         text: of a tick.
         limits: no value can lie beyond them, so the axis does not either.
         n_ticks: about so many steps between ticks.
+        least_step: ticks are no nearer than this; 1 for counts.
     """
     found = [value for value in values if math.isfinite(value)]
     low, high = (min(found), max(found)) if found else (limits or (0.0, 1.0))
     if high - low < 1e-9:
         room = abs(high) * 0.05 or 0.5
         low, high = low - room, high + room
-    step = _round_step((high - low) / n_ticks)
+    step = max(least_step, _round_step((high - low) / n_ticks))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if limits is not None:
         first = max(first, math.floor(limits[0] / step + 1e-9))

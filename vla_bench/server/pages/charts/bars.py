@@ -71,7 +71,7 @@ def latency_chart(bins: Mapping[str, int] | Mapping[int, int]) -> BarChart | Non
     for number, count in counts.items():
         heights[(number - first - 1) // per_bar] += count
     edges = [RATIO ** (first + index * per_bar) for index in range(n_bars + 1)]
-    y = fitted_axis([0, max(heights)], lambda value: f"{value:,.0f}")
+    y = fitted_axis([0, max(heights)], lambda value: f"{value:,.0f}", least_step=1.0)
     ranges = [f"{_ms(low)} to {_ms(high)}" for low, high in pairwise(edges)]
     x = _log_axis(edges[0], edges[-1])
     marks = [(name, percentile(counts, share)) for name, share in (("p50", 0.5), ("p95", 0.95))]
@@ -89,13 +89,20 @@ def latency_chart(bins: Mapping[str, int] | Mapping[int, int]) -> BarChart | Non
     )  # fmt: skip
 
 
+_STEPS = ((1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1,))
+"""Round numbers of a decade, from many to few."""
+_MOST_TICKS = 7
+
+
 def _log_axis(low: float, high: float) -> Axis:
     axis = Axis(math.log(low), math.log(high))
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(powers) <= 3 else (1,)
-    values = [factor * 10.0**power for power in powers for factor in factors]
-    ticks = tuple(Tick(axis.at(math.log(value)), _ms(value)) for value in values if low <= value <= high)
-    return Axis(axis.low, axis.high, ticks)
+    for factors in _STEPS:
+        values = [factor * 10.0**power for power in powers for factor in factors]
+        inside = [value for value in values if low <= value <= high]
+        if len(inside) <= _MOST_TICKS:
+            break
+    return Axis(axis.low, axis.high, tuple(Tick(axis.at(math.log(value)), _ms(value)) for value in inside))
 
 
 def _ms(value: float) -> str:
