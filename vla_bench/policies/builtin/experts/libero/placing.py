@@ -10,12 +10,13 @@ import numpy as np
 from vla_bench.policies.builtin.experts.libero.carry import put_down
 from vla_bench.policies.builtin.experts.libero.fixtures import drawer_of
 from vla_bench.policies.builtin.experts.libero.motion import Skill
-from vla_bench.policies.builtin.experts.libero.rotations import Matrix, Vector, heading, turned
+from vla_bench.policies.builtin.experts.libero.rotations import Matrix, Vector, about, heading, turn_between, turned
 from vla_bench.policies.builtin.experts.libero.scene import Goal, Region, Scene
 from vla_bench.policies.builtin.experts.libero.shapes import Box, box_of, obstacles
 
 __all__ = ["place", "put_aside"]
 
+_UP: Final = np.array([0.0, 0.0, 1.0])
 _DROP_M: Final = 0.01
 """Height over a surface at which the hand opens, if nothing stops it before."""
 _IN_VESSEL_M: Final = 0.02
@@ -40,6 +41,9 @@ def place(scene: Scene, goal: Goal) -> Skill:
         position = _inside(scene, name, target)
         if drawer_of(target) is not None:
             rotation = turned(heading(scene.body(_owner(scene, target)).rotation[:, 0]))
+        elif not _fits(scene, name, scene.region(target), rotation):
+            rotation = _squared(scene, name, scene.region(target), rotation)
+            position[:2] -= (rotation @ scene.hand.rotation.T @ _off_centre(scene, name))[:2]
     else:
         position = _upon(scene, goal)
     return (yield from put_down(scene, name, position, rotation))
@@ -88,9 +92,40 @@ def _upon(scene: Scene, goal: Goal) -> Vector:
     return position
 
 
+def _off_centre(scene: Scene, name: str) -> Vector:
+    """Where the middle of an object is, seen from its origin."""
+    return np.asarray(box_of(scene, name).centre - scene.body(name).position)
+
+
 def _height_of_origin(scene: Scene, name: str) -> float:
     """How high an object's origin is over its lowest point, metres."""
     return float(scene.body(name).position[2]) - box_of(scene, name).bottom
+
+
+def _fits(scene: Scene, name: str, region: Region, hand: Matrix) -> bool:
+    """Whether the held object, the hand being turned so, is no larger than a region, seen from above."""
+    box = box_of(scene, name)
+    seen = region.pose.rotation.T @ hand @ scene.hand.rotation.T @ box.pose.rotation
+    across = [axis for axis in range(3) if abs(region.pose.rotation[2, axis]) < 0.5]
+    return all(np.abs(seen[axis]) @ box.half < region.half[axis] for axis in across)
+
+
+def _squared(scene: Scene, name: str, region: Region, hand: Matrix) -> Matrix:
+    """The hand turned about the vertical, as little as may be, so that the held object fits between a region's sides.
+
+    As it is now, where no turn makes it fit.
+    """
+    held = hand @ scene.hand.rotation.T @ scene.body(name).rotation
+    askew = _yaw(held) - _yaw(region.pose.rotation)
+    turns = [about(_UP, quarter * pi / 2 - askew) @ hand for quarter in range(-3, 4)]
+    fitting = [turn for turn in turns if _fits(scene, name, region, turn)]
+    return min(fitting, key=lambda turn: float(np.linalg.norm(turn_between(hand, turn))), default=hand)
+
+
+def _yaw(rotation: Matrix) -> float:
+    """The direction of a frame's first horizontal axis, rad."""
+    axis = next(axis for axis in range(3) if abs(rotation[2, axis]) < 0.7)
+    return atan2(rotation[1, axis], rotation[0, axis])
 
 
 def _reach_up(region: Region) -> float:
