@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from vla_bench.server.boards import read
-from vla_bench.server.boards.views import BoardHead, LogEntry, SuitePage
+from vla_bench.server.boards.views import BoardHead, BoardPage, LogEntry, SuitePage
 from vla_bench.server.pages.listing import (
     CLASSES,
     Asked,
@@ -34,17 +35,19 @@ _RENDERERS = {
     "gpu": "rendered on a GPU",
     "software": "rendered in software: a board of its own, for pictures differ",
     "tiny": "rendered by PyBullet's own renderer",
-    "none": "nothing is rendered",
+    "none": "no rendered pictures",
     "mixed": "several renderers: a board of its own",
 }
-_ACTIONS = {"listed": "entered", "seal": "sealed", "mark": "has another mark"}
+_COUNTED = {"variant": "ablations", "gone": "retracted or withdrawn"}
+_NEWSWORTHY = ("run_listed", "mark_changed", "run_retracted", "run_withdrawn", "board_frozen", "published_loaded")
+"""Of the log, what a reader of every week wants to know; the rest is one click away."""
 
 
 @router.get("/")
 def home(request: Request) -> Response:
     """All boards, and what is new."""
     found = read.boards(database(request))
-    log = read.log_page(database(request), size=_NEWS)
+    log = read.log_page(database(request), size=100)
     groups = [
         (title, [_card(head) for head in heads])
         for title, heads in (
@@ -53,24 +56,26 @@ def home(request: Request) -> Response:
         )
         if heads
     ]
-    news = [_news(entry) for entry in log.entries]
+    news = [_news(entry) for entry in log.entries if entry.action in _NEWSWORTHY][:_NEWS]
     return render(request, "home.html", etag=f"{read.etag(database(request))}{log.etag}", groups=groups, news=news)
 
 
 def _n_runs(head: BoardHead) -> int:
-    return sum(n for name, n in head.counts.items() if name != "published")
+    return sum(n for name, n in head.counts.items() if name not in ("published", "variant"))
 
 
 def _card(head: BoardHead) -> dict[str, Any]:
-    counts = ", ".join(f"{n} {name}" for name, n in head.counts.items() if n)
-    leading = CLASSES[head.rank_class][0] if head.rank_class else ""
+    counts = ", ".join(f"{n} {_COUNTED.get(name, name)}" for name, n in head.counts.items() if n)
+    return {"head": head, "about": about_board(head), "counts": counts or "no rows", "leading": _leading(head)}
+
+
+def _leading(head: BoardHead) -> str:
     n = len(head.leaders)
-    return {
-        "head": head,
-        "about": about_board(head),
-        "counts": counts or "no rows",
-        "leading": f"{leading}: {amount(n, 'policy')} may be first" if n > 1 else f"{leading}: first",
-    }
+    if not n:
+        is_published = bool(head.counts.get("published"))
+        return "Published figures; none gives what a rank needs." if is_published else "No ranked row yet."
+    name = CLASSES[head.rank_class][0]
+    return f"{name}: {amount(n, 'row')} may be first" if n > 1 else f"{name}: first"
 
 
 def about_board(head: BoardHead) -> str:
@@ -84,12 +89,18 @@ def about_board(head: BoardHead) -> str:
 
 
 def _news(entry: LogEntry) -> dict[str, str]:
-    target = f"/submissions/{entry.subject}" if entry.subject_kind == "submission" else ""
+    detail = entry.detail
+    about = str(detail.get("run") or "")
+    reason = str(detail.get("reason") or "")
+    text = " ".join(filter(None, (about, entry.action.removeprefix("run_").replace("_", " "))))
+    if detail.get("mark"):
+        text += f", {detail['mark']}"
+    is_board = entry.subject_kind == "board" and entry.subject.count("/") >= 3
     return {
         "at": entry.at,
-        "text": f"{entry.action.replace('_', ' ')} by {entry.actor}",
-        "target": target,
-        "target_name": entry.subject if target else "",
+        "text": f"{text}: {reason}" if reason else text,
+        "target": f"/boards/{entry.subject}" if is_board else "",
+        "target_name": entry.subject if is_board else "",
     }
 
 
@@ -116,7 +127,8 @@ def board(request: Request, slug: str) -> Response:
     return render(
         request,
         "board.html",
-        etag=f"{page.head.id}-{page.head.version}",
+        # The citation names the day.
+        etag=f"{page.head.id}-{page.head.version}-{datetime.now(UTC).date()}",
         page=page,
         about=about_board(page.head),
         heads=heads,
@@ -133,6 +145,8 @@ def board(request: Request, slug: str) -> Response:
         page_size=PAGE,
         all_columns=link(path, **(asked.plain | {"columns": "all"})),
         latencies=[],
+        choices=_choices(page),
+        citation=_citation(request, page.head),
         exports=_exports(path, asked),
         permalink=address(request, path),
     )
@@ -148,6 +162,22 @@ def _views(path: str, asked: Asked) -> list[tuple[str, str, bool]]:
     )
     plain = asked.plain | {"after": ""}
     return [(name, link(path, **(plain | {"mark": marks})), asked.plain["mark"] == marks) for name, marks in choices]
+
+
+def _choices(page: BoardPage) -> list[tuple[int, str]]:
+    """The rows of this page, to compare two of them; those with a run come first."""
+    rows = sorted((row for row in page.rows if row.score is not None), key=lambda row: row.run_id is None)
+    return [
+        (row.id, " ".join(filter(None, (row.policy, row.version, f"({row.run or row.mark.mark})")))) for row in rows
+    ]
+
+
+def _citation(request: Request, head: BoardHead) -> str:
+    from vla_bench.server.exports.citation import Citation
+
+    note = f"Board version {head.version}, of {head.updated_at[:10]}"
+    url = address(request, f"/boards/{head.slug}")
+    return Citation.of(f"{head.suite} {head.protocol}", url, note, request.app.state.settings.title).text
 
 
 def _exports(path: str, asked: Asked) -> list[tuple[str, str]]:

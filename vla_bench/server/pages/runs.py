@@ -14,7 +14,7 @@ from vla_bench.results.stats.bins import count_bins
 from vla_bench.server.boards import read
 from vla_bench.server.boards.marks import DOES_NOT_PROVE
 from vla_bench.server.boards.views import EpisodePage, RunPage, TaskLine
-from vla_bench.server.pages.charts import action_chart, latency_chart, survival_chart
+from vla_bench.server.pages.charts import BarChart, action_chart, latency_chart, survival_chart
 from vla_bench.server.pages.films import FilmCabinet, StoredFilm
 from vla_bench.server.pages.policies import cell_parts
 from vla_bench.server.pages.site import database, link, render
@@ -28,6 +28,7 @@ router = APIRouter(include_in_schema=False)
 MOST_TILES = 120
 """Tasks that a page shows: of more, those with the lowest rates."""
 FIRST_EPISODES = 10
+FEWEST_ANSWERS = 5
 _OUTCOMES = ("", *(outcome.value for outcome in Outcome if outcome is not Outcome.NOT_RUN))
 _EPISODE = re.compile(r"[0-9a-f]{4,64}")
 
@@ -51,10 +52,10 @@ def run(request: Request, run: str) -> Response:
     page = read.run_page(database(request), run_id)
     episodes = read.episodes_page(database(request), run_id, size=FIRST_EPISODES)
     path = f"/runs/{run_id}"
-    parts, parts_axis = cell_parts(page.row, page.columns)
+    columns = [column for column in page.columns if column.kind not in ("task", "stage")]
+    parts, parts_axis = cell_parts(page.row, columns)
     chains = page.summary.chains
     shares = [stage.rate for stage in chains.stages] if chains else []
-    kinds = dict.fromkeys(column.kind for column in page.columns)
     return render(
         request,
         "run.html",
@@ -63,9 +64,9 @@ def run(request: Request, run: str) -> Response:
         path=path,
         does_not_prove=DOES_NOT_PROVE[page.row.mark.mark],
         survival=survival_chart([(page.row.policy, shares)]) if len(shares) > 1 else None,
-        parts=[] if set(kinds) <= {"task", "stage"} else parts,
+        parts=parts,
         parts_axis=parts_axis,
-        part_kind=" and ".join(kinds),
+        part_kind=" and ".join(dict.fromkeys(column.key.partition(":")[0] for column in columns)),
         tiles=[_tile(task, path) for task in _lowest(page)],
         latency=latency_chart(page.row.efficiency.get("bins") or {}),
         costs=list(_costs(page)),
@@ -186,7 +187,7 @@ def episode(request: Request, run: str, episode: str) -> Response:
         no_film=no_film,
         film_state=state,
         actions=_actions(page),
-        latency=None if page.latency_ms is None else latency_chart(count_bins(page.latency_ms)),
+        latency=_latency(page),
         identity=list(_identity(page)),
     )
 
@@ -223,6 +224,13 @@ def _actions(page: EpisodePage) -> Any:
     return action_chart(
         page.actions, page.action_names, page.query_steps.tolist(), stages=stages, gripper=-1 if has_gripper else None
     )
+
+
+def _latency(page: EpisodePage) -> BarChart | None:
+    """A histogram where there are enough answers for a shape."""
+    if page.latency_ms is None or len(page.latency_ms) < FEWEST_ANSWERS:
+        return None
+    return latency_chart(count_bins(page.latency_ms))
 
 
 def _identity(page: EpisodePage) -> Iterator[tuple[str, str]]:

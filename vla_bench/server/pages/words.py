@@ -29,7 +29,8 @@ def amount(count: int, noun: str) -> str:
     """`1 run`, `2 runs`, `2 entries`."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+    is_ies = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    return f"{count:,} {noun[:-1]}ies" if is_ies else f"{count:,} {noun}s"
 
 
 def score_text(value: float | None, *, is_rate: bool = True) -> str:

@@ -91,7 +91,8 @@ def action_chart(
     entries = [_entry(called[index], actions[:, index], is_gripper=index == grip) for index in range(width)]
     return ActionChart(
         title="Actions over time",
-        desc=f"{width} entries of the action over {n_steps} steps; the policy was asked {len(query_steps)} times.",
+        desc=f"{width} entries of the action over {n_steps} steps; the policy was asked "
+        f"{'once' if len(query_steps) == 1 else f'{len(query_steps)} times'}.",
         n_steps=n_steps,
         entries=tuple(entries),
         steps=steps,
