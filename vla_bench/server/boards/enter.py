@@ -89,7 +89,7 @@ def enter_run(
     placement = place(summary, suite, [machine for machine, _ in machines])
     columns, cells = columns_and_cells(summary)
     board = make_board(connection, placement, columns)
-    present = _present(connection, board["id"], run["id"])
+    present = _present(connection, run["id"])
     if board["frozen"] and present is None:
         raise UsageError(f"board {placement.slug} takes no further runs: {board['frozen']}")
     values = {
@@ -109,6 +109,8 @@ def enter_run(
         "vector": pack(load_vector(connection, run_name)),
     }
     row_id = _store_row(connection, values, present)
+    if present is not None and present["board_id"] != board["id"]:
+        _leave(connection, present)
     _store_tasks(connection, row_id, run["id"], summary)
     connection.execute(
         sa.update(BOARD).where(BOARD.c.id == board["id"]).values(columns=joined(columns, board["columns"]))
@@ -193,9 +195,19 @@ def _content(connection: Connection, table: sa.Table, digest: str) -> dict[str, 
     return content
 
 
-def _present(connection: Connection, board_id: int, run_id: int) -> sa.Row[tuple[int, str]] | None:
-    here = (BOARD_ROW.c.board_id == board_id, BOARD_ROW.c.run_id == run_id)
-    return connection.execute(sa.select(BOARD_ROW.c.id, BOARD_ROW.c.state).where(*here)).first()
+def _present(connection: Connection, run_id: int) -> RowMapping | None:
+    names = ("id", "state", "board_id", "family")
+    found = sa.select(*(BOARD_ROW.c[name] for name in names)).where(BOARD_ROW.c.run_id == run_id)
+    return connection.execute(found).mappings().first()
+
+
+def _leave(connection: Connection, present: RowMapping) -> None:
+    """A run that went on elsewhere, under another class of renderer, leaves the board that it stood on."""
+    connection.execute(sa.select(BOARD.c.id).where(BOARD.c.id == present["board_id"]).with_for_update())
+    of_row = sa.or_(BOARD_PAIR.c.row_a == present["id"], BOARD_PAIR.c.row_b == present["id"])
+    connection.execute(sa.delete(BOARD_PAIR).where(BOARD_PAIR.c.board_id == present["board_id"], of_row))
+    count_family(connection, present["board_id"], present["family"])
+    rerank(connection, present["board_id"])
 
 
 def _identity(
@@ -232,16 +244,16 @@ def _identity(
     }
 
 
-def _store_row(connection: Connection, values: dict[str, Any], present: sa.Row[tuple[int, str]] | None) -> int:
+def _store_row(connection: Connection, values: dict[str, Any], present: RowMapping | None) -> int:
     """The id of the row. A tombstone stays one."""
     if present is None:
         fresh = {**values, "state_reason": "", "letters": "", "entered_at": now()}
         row_id: int = connection.execute(sa.insert(BOARD_ROW).values(fresh)).inserted_primary_key[0]
         return row_id
-    if present.state in ("retracted", "withdrawn"):
-        values |= {"state": present.state, "rank_class": "", "unranked": present.state}
-    connection.execute(sa.update(BOARD_ROW).where(BOARD_ROW.c.id == present.id).values(values))
-    return present.id
+    if present["state"] in ("retracted", "withdrawn"):
+        values |= {"state": present["state"], "rank_class": "", "unranked": present["state"]}
+    connection.execute(sa.update(BOARD_ROW).where(BOARD_ROW.c.id == present["id"]).values(values))
+    return int(present["id"])
 
 
 def _store_tasks(connection: Connection, row_id: int, run_id: int, summary: RunSummary) -> None:

@@ -45,6 +45,8 @@ def row_statement() -> sa.Select[Any]:
 
 def find_rows(connection: Connection, ids: list[int]) -> dict[int, Row]:
     """Rows by id; unknown ids are left out."""
+    if not ids:
+        return {}
     found = connection.execute(row_statement().where(BOARD_ROW.c.id.in_(ids))).mappings()
     return {row["id"]: row_of(row) for row in found}
 
