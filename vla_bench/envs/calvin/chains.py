@@ -66,16 +66,23 @@ def generate_chains(n_chains: int = N_CHAINS) -> tuple[Chain, ...]:
 
 def _draw(state: State, seed: int, n_chains: int) -> list[tuple[str, ...]]:
     tasks = tuple(read_table("tasks.toml"))
-    kinds = [category(task) for task in tasks]
+    kinds = list(dict.fromkeys(category(task) for task in tasks))
+    kind_bits = [1 << kinds.index(category(task)) for task in tasks]
     can_begin = [follow(state, [task]) is not None for task in tasks]
     random = np.random.RandomState(seed)
+    sorted_deck = np.arange(len(tasks))
+    deck = sorted_deck.copy()
     valid: list[tuple[str, ...]] = []
     while len(valid) < n_chains:
-        # Drawing five of 34 without replacement is the head of a permutation.
-        indices = random.permutation(len(tasks))[:CHAIN_LENGTH].tolist()
-        if not can_begin[indices[0]] or len({kinds[index] for index in indices}) < CHAIN_LENGTH:
+        # Drawing five of 34 without replacement is the head of a shuffle.
+        np.copyto(deck, sorted_deck)
+        random.shuffle(deck)
+        if not can_begin[deck.item(0)]:
             continue
-        names = tuple(tasks[index] for index in indices)
+        a, b, c, d, e = deck[:CHAIN_LENGTH].tolist()
+        if (kind_bits[a] | kind_bits[b] | kind_bits[c] | kind_bits[d] | kind_bits[e]).bit_count() < CHAIN_LENGTH:
+            continue
+        names = tasks[a], tasks[b], tasks[c], tasks[d], tasks[e]
         if follow(state, names) is not None:
             valid.append(names)
     return valid
