@@ -1,0 +1,284 @@
+"""Readers of a full leaderboard: 200 policies × 10 suites × 2,000 episodes, 50 readers who think for 5 s.
+
+    python benchmarks/leaderboard_load.py [--small] [--db PATH-or-URL] [--readers 50] [--seconds 60] [--keep]
+
+Makes the database (a temporary SQLite file, or an empty PostgreSQL database), starts the service on loopback, lets
+readers go over all kinds of pages, and prints for each kind the median, the 95th percentile and the largest answer.
+The time is that from the request to the last byte on loopback, so that it bounds the server's own from above.
+
+Runs go the service's own way onto their boards, but for two shortcuts that change no row: ranks of a board are computed
+once at its end, and attempts are stored for the first run of each board only, which is the one whose episodes are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import sqlalchemy as sa
+import structlog
+
+from vla_bench.results.rows import attempt_row, episode_row
+from vla_bench.results.runs import RunSpec
+from vla_bench.results.store import Store
+from vla_bench.results.tables import ATTEMPT, EPISODE, RUN
+from vla_bench.server.boards import enter as entering
+from vla_bench.server.boards import read
+from vla_bench.server.boards.ranking import rerank
+from vla_bench.server.published.load import load_published
+from vla_bench.spec.conventions import ActionConvention
+from vla_bench.spec.episode import make_plan
+from vla_bench.spec.messages import PolicyInfo
+from vla_bench.spec.outcomes import Outcome
+from vla_bench.spec.result import AttemptResult, Latencies
+from vla_bench.spec.settings import EvalSettings
+from vla_bench.spec.suite import ActionBounds, Protocol, Suite, Task
+
+N_TASKS = 40
+LIMIT_MS = {"sqlite": 200.0, "postgresql": 100.0}
+
+
+def suite_of(number: int, n_episodes: int) -> Suite:
+    protocol = Protocol(
+        name="standard", version=1, n_trials=n_episodes // N_TASKS, base_seed=0, action_bounds=ActionBounds.CLIP
+    )  # fmt: skip
+    tasks = tuple(
+        Task(id=f"task-{i:02}", instruction=f"do number {i}", horizon=300, tags={"dimension": f"part {i % 7}"})
+        for i in range(N_TASKS)
+    )
+    return Suite(
+        name=f"load_{number}", family="load", title=f"Load {number}", protocol=protocol, tasks=tasks, cameras=(),
+        state={}, action=ActionConvention(name="load", size=7), group_by=("dimension",),
+    )  # fmt: skip
+
+
+def attempt_of(is_success: bool, n_steps: int) -> AttemptResult:
+    times = Latencies(
+        wall_ms=9000.0, policy_ms=2000.0, env_ms=6500.0, n_queries=20, policy_p50_ms=99.0, policy_p95_ms=120.0,
+        policy_max_ms=140.0,
+    )  # fmt: skip
+    return AttemptResult(
+        attempt=0, outcome=Outcome.SUCCESS if is_success else Outcome.FAILURE, n_steps=n_steps, latencies=times,
+        started_at="2026-11-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def make(store: Store, n_policies: int, n_suites: int, n_episodes: int) -> None:
+    """Fill the database; says how long it takes and what the last run of a full board costs to enter."""
+    began, rng = time.monotonic(), np.random.default_rng(0)
+    load_published(store.database)
+    strength = np.sort(rng.beta(4, 2, n_policies))[::-1]
+    for number in range(n_suites):
+        suite = suite_of(number, n_episodes)
+        plan = make_plan(suite)
+        difficulty = rng.normal(0, 0.15, len(plan))
+        for index in range(n_policies):
+            policy = PolicyInfo(name=f"policy-{index:03}", version="1", weights_digest=f"{index:064x}")
+            spec = RunSpec(
+                name=f"{suite.name}-{index:03}", suite=suite, plan=plan, settings=EvalSettings(), policy=policy
+            )  # fmt: skip
+            outcomes = rng.random(len(plan)) < np.clip(strength[index] + difficulty, 0.01, 0.99)
+            _store_episodes(store, spec, outcomes, rng.integers(30, 300, len(plan)), has_attempts=index == 0)
+            is_last = index == n_policies - 1
+            entered = time.monotonic()
+            with store.database.write() as connection, _ranks_later(not is_last):
+                entry = entering.enter_run(connection, spec.name)
+            if is_last:
+                took = time.monotonic() - entered
+                with store.database.write() as connection:
+                    rerank(connection, entry.board_id)
+                print(f"  {suite.name}: {n_policies} runs; the last one entered in {took:.2f} s", flush=True)
+    took = time.monotonic() - began
+    print(f"{n_policies * n_suites * n_episodes:,} episodes in {took:.0f} s", flush=True)
+
+
+@contextmanager
+def _ranks_later(is_later: bool) -> Iterator[None]:
+    if not is_later:
+        yield
+        return
+    original, entering.rerank = entering.rerank, lambda *_: None
+    try:
+        yield
+    finally:
+        entering.rerank = original
+
+
+def _store_episodes(
+    store: Store, spec: RunSpec, outcomes: np.ndarray, steps: np.ndarray, *, has_attempts: bool
+) -> None:
+    store.begin_run(spec)
+    results = [attempt_of(bool(ok), int(n)) for ok, n in zip(outcomes, steps, strict=True)]
+    with store.database.write() as connection:
+        run_id = connection.scalar(sa.select(RUN.c.id).where(RUN.c.name == spec.name))
+        planned = list(zip(spec.plan.episodes, results, strict=True))
+        rows = [episode_row(run_id, i, episode, result, 1) for i, (episode, result) in enumerate(planned)]
+        connection.execute(sa.insert(EPISODE), rows)
+        if has_attempts:
+            tries = [attempt_row(run_id, episode.id, 0, result, "") for episode, result in planned]
+            connection.execute(sa.insert(ATTEMPT), tries)
+
+
+def addresses(store: Store, rng: random.Random) -> dict[str, Callable[[], str]]:
+    """Kind of page → makes an address of it."""
+    heads = [head for head in read.boards(store.database) if head.suite.startswith("load_")]
+    pages = [read.board_page(store.database, head.slug, size=200) for head in heads]
+    rows = [row for page in pages for row in page.rows]
+    first = [min(row.run_id for row in page.rows if row.run_id) for page in pages]
+    episodes = {run: [line.episode_id for line in read.episodes_page(store.database, run).lines] for run in first}
+
+    def row() -> int:
+        return rng.choice(rows).id
+
+    def of_two() -> str:
+        a, b = rng.sample(rng.choice(pages).rows, 2)
+        return f"/compare/{a.id}/{b.id}"
+
+    def episode() -> str:
+        run = rng.choice(first)
+        return f"/runs/{run}/episodes/{rng.choice(episodes[run])}"
+
+    return {
+        "/": lambda: "/",
+        "/boards": lambda: "/boards",
+        "/boards/…": lambda: f"/boards/{rng.choice(heads).slug}",
+        "/boards/… sorted": lambda: f"/boards/{rng.choice(heads).slug}?sort=policy",
+        "/policies/…": lambda: f"/policies/{rng.choice(rows).family}",
+        "/runs/…": lambda: f"/runs/{rng.choice(rows).run_id}",
+        "/runs/…/episodes": lambda: f"/runs/{rng.choice(rows).run_id}/episodes",
+        "/runs/…/episodes/…": episode,
+        "/compare/…": of_two,
+        "/suites/…": lambda: f"/suites/{rng.choice(heads).suite}",
+        "/log": lambda: "/log",
+        "/methodology": lambda: "/methodology",
+        "/api/v1/boards": lambda: "/api/v1/boards",
+        "/api/v1/boards/…/rows": lambda: f"/api/v1/boards/{rng.choice(heads).slug}/rows",
+        "/api/v1/rows/…": lambda: f"/api/v1/rows/{row()}",
+        "/api/v1/policies/…": lambda: f"/api/v1/policies/{rng.choice(rows).family}",
+        "/api/v1/runs/…": lambda: f"/api/v1/runs/{rng.choice(rows).run_id}",
+        "/api/v1/runs/…/episodes": lambda: f"/api/v1/runs/{rng.choice(rows).run_id}/episodes",
+        "/api/v1/compare": lambda: "/api/v1" + "/compare?a={1}&b={2}".format(*of_two().split("/")[1:]),
+        "/api/v1/log": lambda: "/api/v1/log",
+    }
+
+
+async def readers(
+    url: str, kinds: dict[str, Callable[[], str]], n_readers: int, seconds: float, think_s: float, rng: random.Random
+) -> dict[str, list[tuple[float, int, int]]]:
+    """Kind → milliseconds, status and size of every answer."""
+    found: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
+    end = time.monotonic() + seconds
+
+    async def reader(client: httpx2.AsyncClient) -> None:
+        await asyncio.sleep(rng.uniform(0, think_s))
+        while time.monotonic() < end:
+            kind = rng.choice(list(kinds))
+            began = time.perf_counter()
+            answer = await client.get(kinds[kind]())
+            found[kind].append((1000 * (time.perf_counter() - began), answer.status_code, len(answer.content)))
+            await asyncio.sleep(rng.expovariate(1 / think_s))
+
+    limits = httpx2.Limits(max_connections=n_readers, max_keepalive_connections=n_readers)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+        for make_address in kinds.values():  # imports, templates and caches are paid once a start
+            await client.get(make_address())
+        await asyncio.gather(*(reader(client) for _ in range(n_readers)))
+    return found
+
+
+@contextmanager
+def service(db: str, traces: Path) -> Iterator[str]:
+    """The service in a process of its own, on a free port of loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "VLA_BENCH_BOARD_SECRET": "of-a-benchmark-and-of-nothing-else-0123456789",
+        "VLA_BENCH_BOARD_READS_PER_MINUTE": "1000000",
+        "VLA_BENCH_BOARD_RUNS_JOBS": "false",
+        "VLA_BENCH_BOARD_LOG_LEVEL": "error",
+    }
+    start = "from vla_bench.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "leaderboard", "--db", db, "--traces", str(traces)]
+    process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        url, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        while True:
+            try:
+                httpx2.get(f"{url}/healthz", timeout=5).raise_for_status()
+                break
+            except httpx2.HTTPError:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise SystemExit("the service did not start") from None
+                time.sleep(0.3)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def report(found: dict[str, list[tuple[float, int, int]]], limit_ms: float) -> bool:
+    print(f"{'page':28} {'n':>5} {'p50 ms':>8} {'p95 ms':>8} {'max ms':>8} {'KB':>6}  status")
+    everything: list[float] = []
+    for kind, answers in found.items():
+        times = [ms for ms, _, _ in answers]
+        everything += times
+        p50, p95 = np.percentile(times, (50, 95))
+        statuses = sorted({status for _, status, _ in answers})
+        size = max(size for _, _, size in answers) / 1000
+        print(f"{kind:28} {len(times):5} {p50:8.1f} {p95:8.1f} {max(times):8.1f} {size:6.1f}  {statuses}")
+    p50, p95 = np.percentile(everything, (50, 95))
+    print(f"{'all':28} {len(everything):5} {p50:8.1f} {p95:8.1f} {max(everything):8.1f}")
+    print(f"limit {limit_ms:g} ms: {'kept' if p95 <= limit_ms else 'not kept'}; load average {os.getloadavg()[0]:.1f}")
+    return bool(p95 <= limit_ms)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--policies", type=int, default=200)
+    parser.add_argument("--suites", type=int, default=10)
+    parser.add_argument("--episodes", type=int, default=2000)
+    parser.add_argument("--small", action="store_true", help="20 policies × 3 suites × 200 episodes")
+    parser.add_argument("--db", default="", help="an empty database; a temporary SQLite file where left out")
+    parser.add_argument("--made", action="store_true", help="the database is full already")
+    parser.add_argument("--readers", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--think", type=float, default=5.0, help="mean pause of a reader, s")
+    options = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    sizes = (20, 3, 200) if options.small else (options.policies, options.suites, options.episodes)
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        db, traces = options.db or str(Path(folder) / "load.db"), Path(folder) / "traces"
+        with Store.open(db, traces) as store:
+            if not options.made:
+                make(store, *sizes)
+            kinds = addresses(store, rng)
+            kind = store.database.location.url.get_backend_name()
+        with service(db, traces) as url:
+            found = asyncio.run(readers(url, kinds, options.readers, options.seconds, options.think, rng))
+        return 0 if report(found, LIMIT_MS[kind]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
