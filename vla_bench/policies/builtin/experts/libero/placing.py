@@ -41,8 +41,8 @@ def place(scene: Scene, goal: Goal) -> Skill:
         position = _inside(scene, name, target)
         if drawer_of(target) is not None:
             rotation = turned(heading(scene.body(_owner(scene, target)).rotation[:, 0]))
-        elif not _fits(scene, name, scene.region(target), rotation):
-            rotation = _squared(scene, name, scene.region(target), rotation)
+        elif (squared := _squared(scene, name, scene.region(target), rotation)) is not None:
+            rotation = squared
             position[:2] -= (rotation @ scene.hand.rotation.T @ _off_centre(scene, name))[:2]
     else:
         position = _upon(scene, goal)
@@ -110,16 +110,18 @@ def _fits(scene: Scene, name: str, region: Region, hand: Matrix) -> bool:
     return all(np.abs(seen[axis]) @ box.half < region.half[axis] for axis in across)
 
 
-def _squared(scene: Scene, name: str, region: Region, hand: Matrix) -> Matrix:
+def _squared(scene: Scene, name: str, region: Region, hand: Matrix) -> Matrix | None:
     """The hand turned about the vertical, as little as may be, so that the held object fits between a region's sides.
 
-    As it is now, where no turn makes it fit.
+    None where it fits already, or no turn makes it fit.
     """
+    if _fits(scene, name, region, hand):
+        return None
     held = hand @ scene.hand.rotation.T @ scene.body(name).rotation
     askew = _yaw(held) - _yaw(region.pose.rotation)
     turns = [about(_UP, quarter * pi / 2 - askew) @ hand for quarter in range(-3, 4)]
     fitting = [turn for turn in turns if _fits(scene, name, region, turn)]
-    return min(fitting, key=lambda turn: float(np.linalg.norm(turn_between(hand, turn))), default=hand)
+    return min(fitting, key=lambda turn: float(np.linalg.norm(turn_between(hand, turn))), default=None)
 
 
 def _yaw(rotation: Matrix) -> float:
