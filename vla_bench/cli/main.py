@@ -98,6 +98,11 @@ COMMANDS: tuple[CommandEntry, ...] = (
     ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
     CommandEntry(
+        "open",
+        PUBLISH,
+        "Open a board of one's own results in the browser: every finished run, beside the published figures.",
+    ),
+    CommandEntry(
         "leaderboard",
         PUBLISH,
         "Serve the leaderboard: boards, runs, comparisons and submissions, as pages and as JSON.",

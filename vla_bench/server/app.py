@@ -5,21 +5,19 @@ Routers live in the folders beside this module; whatever they share stands in `a
 - `store`: the results (`vla_bench.results.store.Store`), whose `database` reads side by side
 - `settings`: `vla_bench.server.settings.Settings`
 - `metrics`: `vla_bench.server.metrics.Metrics`
-- `error_page`: makes the page of an error, for people; None for the plain one
+- `error_page`: makes the page of an error, for people
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from vla_bench import __version__
 from vla_bench.results.store import Store
-from vla_bench.server import health, problems
+from vla_bench.server import accounts, api, exports, health, pages, problems, replays, submissions
 from vla_bench.server.database import open_store
 from vla_bench.server.metrics import Metrics
 from vla_bench.server.middleware import EveryRequest
@@ -27,9 +25,6 @@ from vla_bench.server.published.load import load_published
 from vla_bench.server.settings import Settings
 
 __all__ = ["create_app"]
-
-ROUTERS = ("api", "submissions", "accounts", "replays", "exports", "pages")
-"""Folders and modules of this room whose `router` is mounted, in order: pages come last."""
 
 
 def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
@@ -44,7 +39,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
         UsageError, StoreError: the database or the traces cannot be opened.
     """
     opened = store or open_store(settings)
-    if store is None and not opened.location.is_read_only:
+    if store is None and settings.shows_published and not opened.location.is_read_only:
         # So that the first visit already shows something true.
         load_published(opened.database)
 
@@ -66,23 +61,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
     )
     app.state.settings, app.state.store = settings, opened
     app.state.metrics = metrics = Metrics(opened.database)
-    app.state.error_page = None
+    app.state.error_page = pages.error_page
     problems.add_handlers(app)
-    app.include_router(health.router)
-    for name in ROUTERS:
-        _include(app, name)
+    # Exports before pages: a board's page answers to every address below /boards.
+    for part in (health, api, submissions, accounts, replays, exports, pages):
+        app.include_router(part.router)
     app.add_middleware(EveryRequest, owner=app, settings=settings, metrics=metrics)
     return app
-
-
-def _include(app: FastAPI, name: str) -> None:
-    module = f"vla_bench.server.{name}"
-    if find_spec(module) is None:
-        return
-    found = import_module(module)
-    router = getattr(found, "router", None)
-    router = getattr(router, "router", router)
-    if isinstance(router, APIRouter):
-        app.include_router(router)
-    if page := getattr(found, "error_page", None):
-        app.state.error_page = page

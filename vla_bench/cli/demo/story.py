@@ -168,6 +168,7 @@ def _close(told: Story, stage: Stage, took_s: float) -> None:
     console.print("Next:")
     where = f" --db {stage.db}" if stage.db else ""
     for line, why in (
+        (f"vla-bench open{where}", "both as a leaderboard in your browser, beside published figures"),
         (f"vla-bench report {runs[0].name} {runs[1].name}{where}", "both results as one page, failures in pictures"),
         (f"vla-bench show {runs[1].name}{where}", "any result again; --json for programs"),
         ("vla-bench run --policy random --suite metaworld_reach --trials 2", "a run of your own"),

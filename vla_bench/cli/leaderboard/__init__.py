@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from vla_bench.cli.options import Db, Traces, examples
 __all__ = ["SUBCOMMANDS", "app"]
 
 SUBCOMMANDS = (
-    "account", "token", "jobs", "worker", "challenge", "withdraw", "retract", "backup", "restore", "export", "check",
+    "account", "token", "jobs", "worker", "challenge", "withdraw", "retract", "backup", "restore", "export",
 )  # fmt: skip
 """Modules of this folder, each with an `app`: of one command, or of several as a group."""
 
@@ -44,10 +43,7 @@ def leaderboard(
 
 
 def _add(name: str) -> None:
-    module = f"{__name__}.{name}"
-    if find_spec(module) is None:
-        return
-    commands: typer.Typer = import_module(module).app
+    commands: typer.Typer = import_module(f"{__name__}.{name}").app
     if len(commands.registered_commands) == 1 and commands.registered_callback is None:
         (command,) = commands.registered_commands
         command.name = name
