@@ -171,6 +171,20 @@ def test_chains_have_lengths_and_give_them_back(tmp_path: Path) -> None:
     assert_frame_equal(load(tmp_path / "x.csv").runs.drop(columns=NOT_EXPORTED), runs.drop(columns=NOT_EXPORTED))
 
 
+def test_every_episode_says_what_of_its_task_is_perturbed(tmp_path: Path) -> None:
+    params = {"variant": "noise", "noise": "fog", "severity": 8}
+    tasks = (Task(id="fog", instruction="", horizon=9, params=params), Task(id="plain", instruction="", horizon=9))
+    spec: RunSpec = samples.spec("plus", of=samples.suite(n_trials=1, tasks=tasks))
+    with Store.open(tmp_path / "x.db") as store:
+        store.begin_run(spec)
+        # Also of an episode that was never reached.
+        store.add("plus", [samples.result(spec.plan.episodes[1], "success")])
+        export_table(store, ["plus"], "csv", tmp_path / "x.csv")
+        fog, plain = load(store).episodes.params
+    assert (json.loads(fog), plain) == (params, "")
+    assert load(tmp_path / "x.csv").episodes.params.tolist() == [fog, plain]
+
+
 @pytest.mark.parametrize("table_format", list(FORMATS))
 def test_an_export_gives_back_the_same_numbers(filled: Path, tmp_path: Path, table_format: str) -> None:
     path = tmp_path / f"runs.{table_format}"

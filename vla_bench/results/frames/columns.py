@@ -41,6 +41,7 @@ EPISODES: Mapping[str, str] = {
     "repeat": "int32",
     "env_seed": "int64",
     "policy_seed": "int64",
+    "params": "string",
     "outcome": "outcome",
     "success": "boolean",
     "error_kind": "category",
@@ -63,7 +64,10 @@ EPISODES: Mapping[str, str] = {
     "fingerprint": "category",
     "started_at": "time",
 }
-"""One row per planned episode: the attempt that counts, `not_run` where none was made."""
+"""One row per planned episode: the attempt that counts, `not_run` where none was made.
+
+`params` are the variant parameters of the task (what is perturbed, and how much) as JSON, empty where it has none.
+"""
 
 TASKS: Mapping[str, str] = {
     **_WHO,

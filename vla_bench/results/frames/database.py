@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ def _episodes(
             continue
         cell = reached.get(position) or _unreached(position, planned)
         of_plan = {name: planned[name] for name in _OF_PLAN} | {"n_stages": n_stages.get(planned["task"], 1)}
+        of_plan["params"] = json.dumps(planned["params"], sort_keys=True) if planned["params"] else ""
         cells.append(cell | of_plan)
     constant = who(run)
     columns: dict[str, list[Any]] = {name: [value] * len(cells) for name, value in constant.items()}
