@@ -41,6 +41,7 @@ def test_the_thousand_chains_are_upstreams_in_order(shared: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # seven million draws, on a machine that may be busy
 def test_generating_the_chains_anew_gives_the_same_ones() -> None:
     assert chains.digest_of(chains.generate_chains()) == chains.DIGEST
 
