@@ -113,12 +113,7 @@ class TraceFolder:
         Raises:
             StoreCorrupted: it is missing, or not what its digest says.
         """
-        try:
-            return unpack_trace(self._get(digest), digest)
-        except ValueError as error:
-            raise StoreCorrupted(
-                f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
-            ) from error
+        return self._checked(self._get(digest), digest)
 
     def packed(self, digest: str) -> bytes:
         """The file of a trace as it lies here, checked.
@@ -126,18 +121,19 @@ class TraceFolder:
         Raises:
             StoreCorrupted: it is missing, or not what its digest says.
         """
-        self.read(digest)
-        return self._get(digest)
+        data = self._get(digest)
+        self._checked(data, digest)
+        return data
 
-    def put_packed(self, digest: str, data: bytes, *, is_synced: bool = True) -> None:
-        """Store the file of a trace that `unpack_trace` has accepted.
+    def put_packed(self, digest: str, data: bytes, *, is_synced: bool = True) -> bool:
+        """Store the file of a trace that `unpack_trace` has accepted; returns whether it was not here before.
 
         Args:
             digest: of its content.
             data: of the file.
             is_synced: whether a local file is on disk at return; whoever says no syncs many of them at once.
         """
-        self._put(digest, data, is_synced=is_synced)
+        return self._put(digest, data, is_synced=is_synced)
 
     def copy_from(self, other: TraceFolder, digest: str) -> None:
         """Take over a trace from another folder, checked on the way.
@@ -159,6 +155,14 @@ class TraceFolder:
                 if self.has(digest):
                     self._fs.rm_file(self._path(digest))
 
+    def _checked(self, data: bytes, digest: str) -> Trace:
+        try:
+            return unpack_trace(data, digest)
+        except ValueError as error:
+            raise StoreCorrupted(
+                f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
+            ) from error
+
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}{SUFFIX}"
 
@@ -170,16 +174,17 @@ class TraceFolder:
                 raise StoreCorrupted(f"trace {digest} is not in {self.url}. Name the folder of traces.") from error
         return data
 
-    def _put(self, digest: str, data: bytes, *, is_synced: bool = True) -> None:
+    def _put(self, digest: str, data: bytes, *, is_synced: bool = True) -> bool:
         with file_errors(self.url):
             if self.has(digest):
-                return
+                return False
             if self.is_local:
                 _write_local(Path(self._path(digest)), data, is_synced=is_synced)
             else:
                 # Object stores show an object whole or not at all.
                 self._fs.makedirs(self._fs._parent(self._path(digest)), exist_ok=True)
                 self._fs.pipe_file(self._path(digest), data)
+            return True
 
 
 def _write_local(path: Path, data: bytes, *, is_synced: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,13 @@ def digests_by_step(trace: Trace) -> dict[int, str]:
     return dict(zip(steps, trace.digests, strict=False))
 
 
-def faults_of(recording: Recording, trace: Trace | None, suite: Suite, control_mode: str = "") -> Iterator[str]:
+def faults_of(
+    recording: Recording,
+    trace: Trace | None,
+    suite: Suite,
+    control_mode: str = "",
+    known_tasks: Collection[str] | None = None,
+) -> Iterator[str]:
     """Where a recording contradicts itself, one line each.
 
     Args:
@@ -59,9 +65,10 @@ def faults_of(recording: Recording, trace: Trace | None, suite: Suite, control_m
         trace: as stored, None where there is none.
         suite: of the episode.
         control_mode: the controller that the attempt ran with.
+        known_tasks: ids of the suite's tasks, for those who ask of thousands of recordings; collected where None.
     """
     attempt = recording.attempt
-    if recording.episode.task not in {task.id for task in suite.tasks}:
+    if recording.episode.task not in ({task.id for task in suite.tasks} if known_tasks is None else known_tasks):
         yield f"the suite has no task {recording.episode.task!r}"
     if trace is None:
         if not recording.ends_in_fault or attempt.n_steps:

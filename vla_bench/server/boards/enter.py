@@ -61,6 +61,7 @@ def enter_run(
     submission_id: str = "",
     declaration: Mapping[str, Any] | None = None,
     harness: str = __version__,
+    summary: RunSummary | None = None,
     actor: str = SERVER,
 ) -> Entry:
     """List a stored run on its board, or bring its row up to date. Tombstones stay what they are.
@@ -71,6 +72,7 @@ def enter_run(
         submission_id: that brought it; empty for a run of this database's own.
         declaration: plain form of what the submitter declared.
         harness: version of vla-bench that ran it.
+        summary: of these very episodes, where the caller has just counted them; counted here where None.
         actor: for the log.
 
     Raises:
@@ -82,7 +84,7 @@ def enter_run(
     run = reading.find_run(connection, run_name)
     writing.lock_run(connection, run["id"])
     finished_at = run["finished_at"] or now()
-    summary = reading.load_summary(connection, run, finished_at=finished_at)
+    summary = summary or reading.load_summary(connection, run, finished_at=finished_at)
     writing.store_summary(connection, run["id"], summary, finished_at)
     machines = [(asdict(machine), n) for machine, n in reading.load_fingerprints(connection, run["id"])]
     suite, policy = _content(connection, SUITE, run["suite_digest"]), _content(connection, POLICY, run["policy_digest"])

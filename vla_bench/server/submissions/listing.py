@@ -29,6 +29,8 @@ from vla_bench.server.boards.enter import enter_run
 from vla_bench.server.replays.draw import queue_draw
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle, read_bundle
+from vla_bench.server.submissions.bundle.archive import read_archive
+from vla_bench.server.submissions.bundle.manifest import limit_of, trace_of_member
 from vla_bench.server.submissions.check import (
     Checks,
     check_bytes,
@@ -165,13 +167,12 @@ def _check_and_list(case: _Case) -> None:
 
 
 def _store_traces(case: _Case) -> list[str]:
-    """Write the traces that are not here yet, and return their digests."""
+    """Write the traces that are not here yet, and return their digests. They were checked before."""
     traces, new = case.store.traces, []
     with case.bytes() as source:
-        bundle = read_bundle(source, case.size, case.limits)
-        for digest, packed in bundle.traces:
-            if not traces.has(digest):
-                traces.put_packed(digest, packed, is_synced=False)
+        for name, packed in read_archive(source, case.size, limit_of, case.limits):
+            digest = trace_of_member(name)
+            if digest and traces.put_packed(digest, packed, is_synced=False):
                 new.append(digest)
     if traces.is_local:
         # Once for all of them: a sync of each takes longer than everything else here.
@@ -218,6 +219,7 @@ def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
             submission_id=case.submission_id,
             declaration=declaration,
             harness=manifest.harness,
+            summary=checks.evidence.summary,
         )
         is_here = SUBMISSION.c.id == case.submission_id
         connection.execute(sa.update(SUBMISSION).where(is_here).values(board_id=entry.board_id))

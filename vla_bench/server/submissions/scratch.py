@@ -10,11 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from vla_bench.results.database import Database, locate
-from vla_bench.results.runs import RunSummary
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE, Table
 from vla_bench.results.traces import TraceFolder
-from vla_bench.results.writing import store_summary
 from vla_bench.server.submissions.bundle import Bundle
 from vla_bench.spec.canonical import content_id
 from vla_bench.spec.errors import SubmissionRefused
@@ -24,7 +22,7 @@ __all__ = ["scratch_store"]
 
 @contextmanager
 def scratch_store(bundle: Bundle, run_name: str, traces: TraceFolder) -> Iterator[Store]:
-    """The run of a bundle as if it had been stored here under `run_name`, the aggregate being what it claims.
+    """The run of a bundle as if it had been stored here under `run_name`, its aggregate not counted yet.
 
     Args:
         bundle: of which episodes, attempts and machines agree on who belongs to whom.
@@ -32,7 +30,7 @@ def scratch_store(bundle: Bundle, run_name: str, traces: TraceFolder) -> Iterato
         traces: where its traces are or will be.
 
     Raises:
-        SubmissionRefused: the claimed summary is none.
+        SubmissionRefused: the policy has no name that can be stored.
     """
     location = locate("sqlite://")
     database = Database(location, busy_timeout_s=1.0)
@@ -74,7 +72,6 @@ def _insert(connection: sa.Connection, bundle: Bundle, run_name: str) -> None:
     _insert_all(connection, FINGERPRINT, [{"id": content_id(item), "content": item} for item in bundle.machines])
     _insert_all(connection, EPISODE, [{**row, "run_id": run_id} for row in bundle.episodes])
     _insert_all(connection, ATTEMPT, [{**row, "run_id": run_id} for row in bundle.attempts])
-    store_summary(connection, run_id, _claimed(bundle.summary), manifest.finished_at)
 
 
 def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,12 +95,3 @@ def _policy_row(bundle: Bundle) -> dict[str, Any]:
     if odd := [name for name, value in found.items() if not isinstance(value, str) or len(value) > 200]:
         raise SubmissionRefused(f"policy.json: {', '.join(odd)} must be a text of at most 200 characters")
     return {"digest": bundle.manifest.policy_digest, **found, "content": policy}
-
-
-def _claimed(summary: Mapping[str, Any]) -> RunSummary:
-    try:
-        claimed = RunSummary.from_dict(summary)
-        claimed.to_dict()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SubmissionRefused(f"summary.json is no summary of a run: {type(error).__name__}: {error}") from error
-    return claimed

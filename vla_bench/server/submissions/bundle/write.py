@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from vla_bench import __version__
 from vla_bench.results.copying import trace_digests
-from vla_bench.results.reading import find_run, identity_of, load_summary
+from vla_bench.results.reading import find_run, identity_of, load_summary, stored_summary
 from vla_bench.results.runs import RunSummary
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN
@@ -60,7 +60,8 @@ def write_bundle(store: Store, run_name: str, declaration: Declaration, path: Pa
     """
     with store.database.read() as connection:
         run = find_run(connection, run_name)
-        summary = load_summary(connection, run)
+        # The board counts anew; what is stored here was counted when the run ended.
+        summary = stored_summary(connection, run["id"], with_details=True) or load_summary(connection, run)
         _check_is_submittable(summary)
         tables = _tables(connection, run, summary)
         manifest = _manifest(run, summary, declaration, tables)
