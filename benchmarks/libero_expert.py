@@ -82,7 +82,9 @@ def print_suite(summary: RunSummary, episodes: list[Played]) -> None:
 
 def run_suite(suite: str, db: str, trials: int, workers: int) -> None:
     before, begin = cpu_s(), perf_counter()
-    summary = vla_bench.evaluate("expert", suite, trials=trials, workers=workers, db=db, env_start_s=600.0)
+    summary = vla_bench.evaluate(
+        "expert", suite, trials=trials, workers=workers, db=db, env_start_s=600.0, env_call_s=300.0
+    )
     episodes = played(db, summary.name)
     print_suite(summary, episodes)
     n_steps = sum(episode.n_steps for episode in episodes)

@@ -102,12 +102,18 @@ def _height_of_origin(scene: Scene, name: str) -> float:
     return float(scene.body(name).position[2]) - box_of(scene, name).bottom
 
 
-def _fits(scene: Scene, name: str, region: Region, hand: Matrix) -> bool:
-    """Whether the held object, the hand being turned so, is no larger than a region, seen from above."""
+def _fits(scene: Scene, name: str, region: Region, hand: Matrix, *, centred: bool) -> bool:
+    """Whether the held object, the hand being turned so, fits between a region's sides, seen from above.
+
+    Either its own middle is brought over the region's, or its origin.
+    """
     box = box_of(scene, name)
-    seen = region.pose.rotation.T @ hand @ scene.hand.rotation.T @ box.pose.rotation
+    seen = region.pose.rotation.T @ hand @ scene.hand.rotation.T
+    needed = np.abs(seen @ box.pose.rotation) @ box.half
+    if not centred:
+        needed += np.abs(seen @ _off_centre(scene, name))
     across = [axis for axis in range(3) if abs(region.pose.rotation[2, axis]) < 0.5]
-    return all(np.abs(seen[axis]) @ box.half < region.half[axis] for axis in across)
+    return all(needed[axis] < region.half[axis] for axis in across)
 
 
 def _squared(scene: Scene, name: str, region: Region, hand: Matrix) -> Matrix | None:
@@ -115,12 +121,12 @@ def _squared(scene: Scene, name: str, region: Region, hand: Matrix) -> Matrix | 
 
     None where it fits already, or no turn makes it fit.
     """
-    if _fits(scene, name, region, hand):
+    if _fits(scene, name, region, hand, centred=False):
         return None
     held = hand @ scene.hand.rotation.T @ scene.body(name).rotation
     askew = _yaw(held) - _yaw(region.pose.rotation)
     turns = [about(_UP, quarter * pi / 2 - askew) @ hand for quarter in range(-3, 4)]
-    fitting = [turn for turn in turns if _fits(scene, name, region, turn)]
+    fitting = [turn for turn in turns if _fits(scene, name, region, turn, centred=True)]
     return min(fitting, key=lambda turn: float(np.linalg.norm(turn_between(hand, turn))), default=None)
 
 
