@@ -23,8 +23,10 @@ from tests.results import foreign
 from vla_bench.cli.main import COMMANDS, EXAMPLE, build_cli
 
 URL = "http://127.0.0.1:8600"
-MINUTES = ("demo", "env create", "env remove", "assets install", "assets check", "assets remove")
-"""They take minutes or install a simulator: here they are only parsed, the slow tests run them."""
+MINUTES = (
+    "demo", "env create", "env remove", "assets install", "assets check", "assets remove", "submit", "leaderboard",
+)  # fmt: skip
+"""They take minutes, install a simulator or want a board: here they are only parsed, the slow tests run them."""
 
 MY_POLICY = """
 from vla_bench.policies.builtin.noop import NoopPolicy

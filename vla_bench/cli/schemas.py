@@ -10,15 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vla_bench.cli.board_schemas import BOARD_MODELS
 from vla_bench.cli.comparison_schemas import CompareModel, GateModel, GatePlanModel
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
 from vla_bench.cli.replay_schemas import AgainstModel, DiffModel, ReportModel, VerifyModel, VideoModel
 
 __all__ = [
-    "AssetsListModel", "AssetsModel",
-    "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel", "PicturesModel", "PlanModel",
-    "PoliciesModel", "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel",
-    "SuitesModel", "TaskModel", "json_schemas",
+    "AssetsListModel", "AssetsModel", "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel",
+    "PicturesModel", "PlanModel", "PoliciesModel", "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel",
+    "RunsModel", "SuiteModel", "SuitesModel", "TaskModel", "json_schemas",
 ]  # fmt: skip
 
 
@@ -397,4 +397,4 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         "report": ReportModel,
         "diff": DiffModel,
     }
-    return {command: model.model_json_schema() for command, model in models.items()}
+    return {command: model.model_json_schema() for command, model in (models | BOARD_MODELS).items()}
