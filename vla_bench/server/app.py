@@ -17,10 +17,12 @@ from fastapi import FastAPI
 
 from vla_bench import __version__
 from vla_bench.results.store import Store
-from vla_bench.server import accounts, api, exports, health, pages, problems, replays, submissions
+from vla_bench.server import accounts, api, exports, health, problems, replays, submissions
 from vla_bench.server.database import open_store
 from vla_bench.server.metrics import Metrics
 from vla_bench.server.middleware import EveryRequest
+from vla_bench.server.pages.router import router as pages
+from vla_bench.server.pages.site import error_page
 from vla_bench.server.published.load import load_published
 from vla_bench.server.settings import Settings
 
@@ -61,10 +63,11 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
     )
     app.state.settings, app.state.store = settings, opened
     app.state.metrics = metrics = Metrics(opened.database)
-    app.state.error_page = pages.error_page
+    app.state.error_page = error_page
     problems.add_handlers(app)
     # Exports before pages: a board's page answers to every address below /boards.
-    for part in (health, api, submissions, accounts, replays, exports, pages):
+    for part in (health, api, submissions, accounts, replays, exports):
         app.include_router(part.router)
+    app.include_router(pages)
     app.add_middleware(EveryRequest, owner=app, settings=settings, metrics=metrics)
     return app
