@@ -115,10 +115,14 @@ def _command(name: str, command: Any, level: int) -> Iterator[str]:
     yield _prose(command.help or "")
     yield ""
     leaves = getattr(command, "commands", {})
+    if not leaves or command.invoke_without_command:
+        yield from _parameters(command)
     for leaf_name, leaf in leaves.items():
         yield from _command(f"{name} {leaf_name}", leaf, level + 1)
-    if leaves:
-        return
+
+
+def _parameters(command: Any) -> Iterator[str]:
+    """Arguments, options and examples of what does something by itself."""
     arguments = [f"`{_placeholder(p)}`: {_text(p.help)}" for p in command.params if p.param_type_name == "argument"]
     if arguments:
         yield from (f"- {line}" for line in arguments)

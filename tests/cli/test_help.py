@@ -22,6 +22,12 @@ def load(name: str) -> Any:
     return get_command(import_module(module).app)
 
 
+def leaves(command: Any) -> list[Any]:
+    """The command, or those of a group and of the groups in it."""
+    parts = getattr(command, "commands", {}).values()
+    return [leaf for part in parts for leaf in leaves(part)] or [command]
+
+
 def modules_after(*args: str, **variables: str) -> set[str]:
     code = (
         "import sys\nfrom vla_bench.cli.main import main\n"
@@ -65,9 +71,7 @@ def test_the_first_page_says_what_the_command_itself_says(entry: CommandEntry) -
 def test_every_help_has_examples_and_every_option_a_word(quick: Run, name: str) -> None:
     done = quick(name, "--help")
     assert done.returncode == 0
-    command = load(name)
-    leaves = getattr(command, "commands", {}).values() or [command]
-    for leaf in leaves:
+    for leaf in leaves(load(name)):
         assert "vla-bench" in (leaf.epilog or ""), leaf.name
         assert all(getattr(option, "help", None) for option in leaf.params), leaf.name
 
