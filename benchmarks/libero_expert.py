@@ -37,20 +37,19 @@ class Played(NamedTuple):
 
     task: str
     trial: int
-    success: bool
+    outcome: Outcome
     n_steps: int
     digest: str
 
 
 def played(db: str, name: str) -> list[Played]:
-    """The judged episodes of a run, in the order of its plan."""
+    """The episodes of a run that were reached, in the order of its plan."""
     with Store.open(db, read_only=True) as store:
         outcomes, found = store.outcomes(name), []
         for episode in store.plan(name).episodes:
             if episode.id in outcomes:
                 result = store.attempts_of(name, episode.id)[-1].result
-                done = result.outcome is Outcome.SUCCESS
-                found.append(Played(episode.task, episode.trial, done, result.n_steps, result.final_digest))
+                found.append(Played(episode.task, episode.trial, result.outcome, result.n_steps, result.final_digest))
         return found
 
 
@@ -65,10 +64,12 @@ def percent(interval: Interval | None) -> str:
 
 
 def row(task: TaskSummary, episodes: list[Played]) -> str:
-    steps = [episode.n_steps for episode in episodes if episode.success]
-    failed = ", ".join(str(episode.trial) for episode in episodes if not episode.success)
+    steps = [episode.n_steps for episode in episodes if episode.outcome is Outcome.SUCCESS]
+    others = [episode for episode in episodes if episode.outcome is not Outcome.SUCCESS]
+    failed = ", ".join(f"{other.trial}" + " (lost)" * (not other.outcome.is_judged) for other in others)
     spread = f"{median(steps):.0f} | {max(steps)}" if steps else "|"
-    return f"| {task.task} | {task.n_success}/{task.n_judged} | {percent(task.interval)} | {spread} | {failed} |"
+    interval = percent(wilson(task.n_success, task.n_judged))
+    return f"| {task.task} | {task.n_success}/{task.n_judged} | {interval} | {spread} | {failed} |"
 
 
 def print_suite(summary: RunSummary, episodes: list[Played]) -> None:
