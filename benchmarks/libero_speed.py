@@ -1,6 +1,7 @@
 """LIBERO against the loop that everybody else uses: episodes per CPU-hour, resets, memory, workers, and bit equality.
 
     python benchmarks/libero_speed.py ratio                      full libero_spatial episodes, chunks 8, 5 and 1
+    python benchmarks/libero_speed.py ratio --blind --chunks 8   the same without pictures: resets and physics alone
     python benchmarks/libero_speed.py switches                   the same without one shortcut at a time, chunk 8
     python benchmarks/libero_speed.py equal                      eleven tasks of different kinds, three episodes each
     python benchmarks/libero_speed.py resets                     CPU time of a reset, trials 0 to 49
@@ -58,7 +59,7 @@ def ratio(arguments: argparse.Namespace) -> None:
     python = interpreter()
     job = {
         "suite": arguments.suite, "task": arguments.task, "trials": arguments.trials, "steps": arguments.steps,
-        "digests": False, "speedups": arguments.speedups,
+        "digests": False, "speedups": arguments.speedups, "cameras": not arguments.blind,
     }  # fmt: skip
     stock = play(python, loop="stock", chunk=1, **job)
     print(f"{job['suite']} task {job['task']}, {job['trials']} episodes of 10 + {job['steps']} steps")
@@ -194,7 +195,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[8, 5, 1])
     parser.add_argument("--episodes", type=int, default=None)
     parser.add_argument("--tasks", type=int, default=len(KINDS))
-    parser.add_argument("--blind", action="store_true", help="open no cameras")
+    parser.add_argument("--blind", action="store_true", help="draw no pictures")
     parser.add_argument("--speedups", default="", help="as in VLA_BENCH_LIBERO_SPEEDUPS")
     arguments = parser.parse_args()
     defaults = {
