@@ -22,10 +22,11 @@ from huey.consumer import Consumer
 from huey.serializer import SignedSerializer
 from starlette.concurrency import run_in_threadpool
 
-from vla_bench.results.leaderboard.people import SUBMISSION
+from vla_bench.results.leaderboard.people import DRAW_KEY, SUBMISSION
 from vla_bench.results.store import Store
 from vla_bench.server.audit import SERVER
 from vla_bench.server.replays import desk
+from vla_bench.server.replays.draw import rotate_key
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions.listing import process, waiting
 from vla_bench.server.submissions.parts import PartFolder
@@ -35,6 +36,8 @@ __all__ = ["Bell", "jobs_lifespan", "ring", "sweep"]
 
 OPEN_DAYS = 7
 """An upload that is not sealed within this time is given up."""
+KEY_DAYS = 30
+"""A draw key is retired and revealed after this time, so that draws can be checked by everybody."""
 POLL_S = 1.0
 STOP_S = 20.0
 
@@ -50,6 +53,8 @@ class Bell:
         self._huey = _huey(store, settings)
         self._check = self._huey.task(name="check")(self._process)
         self._sweep = self._huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)
+        # In each worker's thread: what it listens on in PostgreSQL is a connection of that thread.
+        self._huey.on_shutdown(name="close")(self._huey.storage.close)
         self._consumer: _Consumer | None = None
 
     def ring(self, submission_id: str) -> None:
@@ -90,9 +95,12 @@ class Bell:
 
 
 def sweep(store: Store, settings: Settings) -> None:
-    """Queue replays whose lease is over, give up uploads that nobody seals, delete bundles of old refusals."""
+    """Queue replays whose lease is over, give up uploads that nobody seals, delete old refusals, rotate a worn key."""
     with store.database.write() as connection:
         desk.expire(connection)
+        is_worn = DRAW_KEY.c.retired_at.is_(None) & (DRAW_KEY.c.created_at < _before(KEY_DAYS))
+        if connection.scalar(sa.select(DRAW_KEY.c.id).where(is_worn)) is not None:
+            rotate_key(connection, actor=SERVER)
         is_old = (SUBMISSION.c.state == str(State.OPEN)) & (SUBMISSION.c.updated_at < _before(OPEN_DAYS))
         for submission_id in list(connection.scalars(sa.select(SUBMISSION.c.id).where(is_old))):
             try:

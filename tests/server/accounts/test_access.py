@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.server.submitting import SECRET, Board
+from tests.server.submitting import DECLARATION, SECRET, Board
 from vla_bench.server.accounts.people import Role, Scope
 from vla_bench.server.accounts.tokens import new_token
 from vla_bench.server.app import create_app
+from vla_bench.server.boards.place import registered_plan
 from vla_bench.server.settings import Settings
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -183,6 +184,25 @@ def test_wrong_tokens_are_limited_and_the_answer_says_when_to_come_again(site: B
     last = client.get("/api/v1/account", headers=bearer(site.token("alice")))
     assert last.status_code == 429
     assert 1 <= int(last.headers["retry-after"]) <= 60
+
+
+def test_submissions_are_limited_by_account_and_not_by_address(site: Board) -> None:
+    client = client_of(site, submissions_per_hour=2)
+    alice, bob = bearer(site.token("alice")), bearer(site.token("bob"))
+    plan = registered_plan("toy_reach", "standard/1")
+    announced = {
+        "run_name": "r", "suite": "toy_reach", "protocol": "standard/1", "plan_hash": plan, "policy_digest": "0" * 64,
+        "eval_hash": "0" * 64, "bundle_size": 10, "declaration": DECLARATION.model_dump(),
+    }  # fmt: skip
+
+    def send(number: int, headers: dict[str, str]) -> int:
+        body = announced | {"bundle_digest": f"{number:064x}"}
+        return client.post("/api/v1/submissions", json=body, headers=headers).status_code
+
+    assert [send(number, alice) for number in range(3)] == [201, 201, 429]
+    # Going on with an upload is no new one.
+    assert send(1, alice) == 201
+    assert send(9, bob) == 201
 
 
 def test_the_last_use_of_a_token_is_noted(site: Board, client: TestClient) -> None:
