@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("board")
     path = folder / "board.db"
     for policy, options, name in (("random", {}, "first"), ("noop", {}, "second"), ("expert", {}, "third")):
-        evaluate(policy, "toy_reach", policy_options=options, n_trials=2, name=name, db=str(path), executor="inline")
+        evaluate(policy, "toy_reach", policy_options=options, trials=2, name=name, db=str(path), executor="inline")
     settings = Settings(database=str(path), runs_jobs=False, shows_published=False, request_s=120.0).checked()
     with open_store(settings) as store:
         enter_finished_runs(store.database)
@@ -130,7 +130,8 @@ def test_a_name_cannot_break_out_of_its_badge(made: Made) -> None:
     assert "<script" not in draw(found)
     hostile = Badge(label='"><script>', message="&<", title="]<", colour="#000")
     assert "<script" not in draw(hostile)
-    assert all("](" not in text.split("](http")[0] for _, text in embeds("http://b", "http://p", "x](y"))
+    markdown = dict(embeds("http://b", "http://p", "x](javascript:y"))["Markdown"]
+    assert markdown == "[![x)(javascript:y](http://b)](http://p)"
 
 
 def test_names_lead_to_no_file_outside() -> None:
