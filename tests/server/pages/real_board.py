@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import sqlalchemy as sa
 
 from tests.server.submitting import DECLARATION, Board, bundle_of
@@ -18,21 +21,32 @@ from vla_bench.server.boards.change import refresh_mark
 from vla_bench.server.boards.enter import enter_run
 from vla_bench.server.published.load import load_published
 from vla_bench.server.submissions.states import State
-from vla_bench.spec.messages import PolicyInfo
+from vla_bench.spec.messages import ActionChunk, EpisodeInfo, Observation, PolicyInfo
 
-SKILLS = (("steady", "2.0", 0.55), ("steady", "1.0", 0.8), ("eager", "0.3", 0.65), ("drowsy", "0.1", 1.3))
-"""Policy, version, and the noise that makes it fail."""
+SKILLS = (("steady", "2.0", 0.9), ("steady", "1.0", 0.6), ("eager", "0.3", 0.75), ("drowsy", "0.1", 0.3))
+"""Policy, version, and the share of episodes that it knows."""
 
 
-class Named(ReplayPolicy):
-    """Recorded actions under a name of their own."""
+class Skilled(ReplayPolicy):
+    """An oracle's actions for the episodes that it knows; the others it sits out."""
 
-    def __init__(self, name: str, version: str, actions: Path) -> None:
+    def __init__(self, name: str, version: str, skill: float, actions: Path) -> None:
         super().__init__(str(actions), chunk=8)
-        self._name, self._version = name, version
+        self._name, self._version, self._skill = name, version, skill
+        self._idle: set[str] = set()
 
     def info(self) -> PolicyInfo:
-        return replace(super().info(), name=self._name, version=self._version)
+        digest = hashlib.sha256(f"{self._name} {self._version}".encode()).hexdigest()
+        return replace(super().info(), name=self._name, version=self._version, weights_digest=digest)
+
+    def reset(self, session: str, episode: EpisodeInfo) -> None:
+        super().reset(session, episode)
+        luck = int(hashlib.sha256(f"{self._name} {episode.episode}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+        (self._idle.discard if luck < self._skill else self._idle.add)(session)
+
+    def act(self, batch: Sequence[Observation]) -> Sequence[ActionChunk]:
+        idle = ActionChunk(actions=np.zeros((8, 4), np.float32))
+        return [idle if row.identity.session in self._idle else super(Skilled, self).act([row])[0] for row in batch]
 
 
 @dataclass(frozen=True)
@@ -56,8 +70,11 @@ class RealBoard:
 def build(folder: Path) -> RealBoard:
     """Run, submit, and mark: three submissions and the oracle, which is never ranked."""
     mine = folder / "mine.db"
-    for name, version, noise in SKILLS:
-        _run(mine, name, version, noise, folder)
+    evaluate("expert", "toy_reach", name="oracle", db=str(mine), executor="inline")
+    with Store.open(mine, read_only=True) as store:
+        export_actions(store, "oracle", folder / "oracle.npz")
+    for name, version, skill in SKILLS:
+        _run(mine, name, version, skill, folder)
     board = Board(str(folder / "board.db"), folder)
     try:
         load_published(board.store.database)
@@ -71,13 +88,9 @@ def build(folder: Path) -> RealBoard:
     return RealBoard(board.settings.database, folder, token, slugs[0], bundle)
 
 
-def _run(mine: Path, name: str, version: str, noise: float, folder: Path) -> None:
-    oracle = f"oracle-{name}-{version}"
-    options = {"noise": noise}
-    evaluate("expert", "toy_reach", policy_options=options, name=oracle, db=str(mine), executor="inline")
-    with Store.open(mine, read_only=True) as store:
-        actions = export_actions(store, oracle, folder / f"{oracle}.npz")
-    evaluate(Named(name, version, actions), "toy_reach", name=f"{name}-{version}", db=str(mine), executor="inline")
+def _run(mine: Path, name: str, version: str, skill: float, folder: Path) -> None:
+    policy = Skilled(name, version, skill, folder / "oracle.npz")
+    evaluate(policy, "toy_reach", name=f"{name}-{version}", db=str(mine), executor="inline")
 
 
 def _submit(board: Board, alice: object, mine: Path, run: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from tests.cli.conftest import PROGRAM
 from tests.server.pages.real_board import RealBoard, build
-from tests.server.submitting import DECLARATION, Service, running
+from tests.server.submitting import DECLARATION, Service, running, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -109,10 +109,12 @@ def test_no_page_has_a_fault_of_accessibility(site: Service, made: RealBoard, br
 
 
 def _film_one(page: Page, site: Service, made: RealBoard) -> None:
-    page.goto(site.url + addresses(site, made, page)["episode"])
+    """Have the pictures of an episode made; on a busy machine they are not there when the answer is."""
+    episode = addresses(site, made, page)["episode"]
+    page.goto(site.url + episode)
     if (button := page.get_by_role("button", name="Replay it")).count():
         button.click()
-    page.wait_for_selector(".strip img", timeout=60_000)
+    until(lambda: page.goto(site.url + episode) and page.locator(".strip img").count(), 120.0)
 
 
 def test_pages_are_light_and_need_no_script(site: Service, made: RealBoard, browser: Browser) -> None:

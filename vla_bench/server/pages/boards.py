@@ -143,7 +143,7 @@ def board(request: Request, slug: str) -> Response:
         next=link(path, **(asked.plain | {"after": page.next_after})) if page.next_after else "",
         first=link(path, **(asked.plain | {"after": ""})) if asked.after else "",
         page_size=PAGE,
-        all_columns=link(path, **(asked.plain | {"columns": "all"})),
+        all_columns="" if asked.plain["columns"] else link(path, **(asked.plain | {"columns": "all"})),
         latencies=[],
         choices=_choices(page),
         citation=_citation(request, page.head),

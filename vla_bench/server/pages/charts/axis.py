@@ -55,8 +55,8 @@ def fitted_axis(
     """
     found = [value for value in values if math.isfinite(value)]
     low, high = (min(found), max(found)) if found else (limits or (0.0, 1.0))
-    if high - low < 1e-9:
-        room = abs(high) * 0.05 or 0.5
+    if high - low < 1e-3:
+        room = max(0.05 * abs(high), 0.01)
         low, high = low - room, high + room
     step = max(least_step, _round_step((high - low) / n_ticks))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
