@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_gro
 PATIENT = {"env_start_s": 600, "env_call_s": 120, "workers": 1, "trials": 1}
 SOUP = "pick_up_the_alphabet_soup_and_place_it_in_the_basket"
 BOWL = "pick_up_the_black_bowl_from_table_center_and_place_it_on_the_plate"
+CHEESE = "pick_up_the_cream_cheese_and_place_it_in_the_basket"
 DRAWER = "open_the_middle_drawer_of_the_cabinet"
 STOVE = "KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it"
 
@@ -72,7 +73,7 @@ def test_the_expert_solves_a_task_of_each_suite_and_that_is_stored(libero: Path,
 
 def test_an_episode_with_both_cameras_shows_what_happens(libero: Path):
     spectator = Spectator()
-    summary = vla_bench.evaluate(spectator, "libero_object", tasks=[SOUP], name="seen", **PATIENT)
+    summary = vla_bench.evaluate(spectator, "libero_object", tasks=[CHEESE], name="seen", **PATIENT)
     assert summary.score_line == "1/1 of 1 planned, 0 lost"
     first, last = spectator.seen
     for camera in ("front", "wrist"):
