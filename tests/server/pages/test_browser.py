@@ -164,7 +164,7 @@ def test_reader_plays_an_episode(site: Service, made: RealBoard, page: Page) -> 
     widths = page.evaluate(_WIDTHS)
     assert all(width > 100 for width in widths)
     page.evaluate("document.querySelector('video').play()")
-    page.wait_for_function("document.querySelector('video').currentTime > 0.2")
+    until(lambda: page.evaluate("document.querySelector('video').currentTime > 0.2"))
     assert page.get_by_role("heading", name="Actions and gripper over time").count() == 1
 
 

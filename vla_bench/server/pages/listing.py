@@ -149,7 +149,7 @@ def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
         Head(title="", classes="plot"),
         head("Episodes", "n", "number"),
         head("Mark", "mark"),
-        *(head(column.title, column.key, "number") for column in shown_columns(page, asked)),
+        *(head(_title(column), column.key, "number") for column in shown_columns(page, asked)),
         Head(title="Settings"),
         Head(title="Trained on"),
         head("Parameters", "parameters", "number"),
@@ -242,10 +242,15 @@ def row_view(row: Row, columns: Sequence[Column], axis: Axis, numbers: dict[Note
     )
 
 
+def _title(column: Column) -> str:
+    """A bare number above chains says little: at least so many subtasks in a row."""
+    return f"≥ {column.title}" if column.kind == "stage" and column.title.isdecimal() else column.title
+
+
 def _small(cell: Cell | None, column: Column) -> SmallNumber:
     if cell is None or cell.value is None:
-        return SmallNumber(title=column.title, text="", reason=(cell.text if cell else "") or "not known")
-    return SmallNumber(title=column.title, text=f"{100 * cell.value:.1f}", reason="")
+        return SmallNumber(title=_title(column), text="", reason=(cell.text if cell else "") or "not known")
+    return SmallNumber(title=_title(column), text=f"{100 * cell.value:.1f}", reason="")
 
 
 def source_text(source: Mapping[str, Any]) -> str:
