@@ -78,7 +78,7 @@ def check_identity(bundle: Bundle) -> Suite:
     """
     manifest, reasons = bundle.manifest, []
     for what, content, claimed in (
-        ("suite", suite_digest(bundle.suite), manifest.suite_digest),
+        ("suite", _suite_digest(bundle), manifest.suite_digest),
         ("policy", sha256_hex(bundle.policy), manifest.policy_digest),
         ("settings", sha256_hex(manifest.settings), manifest.eval_hash),
     ):
@@ -135,7 +135,7 @@ def check_rows(bundle: Bundle, scratch: Store, run_name: str, suite: Suite) -> C
     except StoreCorrupted as error:
         raise SubmissionRefused(str(error)) from error
     found = list(evidence.findings)
-    if bundle.manifest.suite_digest != _installed_digest(suite.name, suite.protocol.id):
+    if bundle.manifest.suite_digest != _installed(suite.name, suite.protocol.id)[1]:
         found += suite_findings(evidence, suite)
     reasons = [
         f"{finding.about}{f' {finding.episode}' if finding.episode else ''}: {finding.message}" for finding in found
@@ -200,9 +200,19 @@ def _recording(claim: Claim) -> Recording:
     return Recording(episode=claim.episode, attempt=claim.last.result, trace_digest=claim.last.trace_digest)
 
 
-@lru_cache(maxsize=64)
-def _installed_digest(suite: str, protocol: str) -> str:
-    return suite_digest(suite_content(find_suite(suite, protocol)))
+@lru_cache(maxsize=16)
+def _installed(suite: str, protocol: str) -> tuple[dict[str, Any], str]:
+    """A suite as a run would store it here, and its digest; a second for ten thousand tasks."""
+    content = suite_content(find_suite(suite, protocol))
+    return content, suite_digest(content)
+
+
+def _suite_digest(bundle: Bundle) -> str:
+    try:
+        content, digest = _installed(bundle.manifest.suite, bundle.manifest.protocol)
+    except UsageError:
+        return suite_digest(bundle.suite)
+    return digest if content == bundle.suite else suite_digest(bundle.suite)
 
 
 def _planned(text: bytes) -> dict[str, Episode]:
