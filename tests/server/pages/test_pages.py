@@ -14,13 +14,13 @@ from starlette.testclient import TestClient
 from tests.server.pages import made_up
 from tests.server.pages.made_up import CHAIN_SLUG, EPISODE, SLUG
 from vla_bench.server.boards.marks import Mark
-from vla_bench.server.boards.views import Filters, Note
+from vla_bench.server.boards.views import Filters, LatencyLine, LatencyTable, Note
 from vla_bench.spec.errors import NotListed, StoreLocked
 
 PAGES = (
     "/", f"/boards/{SLUG}", f"/boards/{SLUG}?sort=score&dir=desc&columns=all", "/policies/policy-1", "/runs/1",
     "/runs/1/episodes", f"/runs/1/episodes/{EPISODE}", "/compare/1/4", "/compare", "/suites", "/suites/metaworld_mt10",
-    "/submissions/sub1", "/submit", "/account", "/log", "/methodology", "/status",
+    "/submissions/sub1", "/submit", "/account", "/log", "/methodology", "/status", "/latency",
 )  # fmt: skip
 
 
@@ -194,6 +194,16 @@ def test_saturation_and_a_frozen_board_are_said(client: TestClient, shown: Calla
     text = read(client, f"/boards/{SLUG}").text
     assert "This board is frozen. Protocol 2 fixes the camera." in text
     assert "Saturated. This suite no longer separates the leaders." in text
+
+
+def test_answer_times_are_in_tables_of_one_device_and_precision(client: TestClient, shown: Callable[..., None]) -> None:
+    shown()
+    assert "No run with a declared device" in read(client, "/latency").text
+    line = LatencyLine(row=made_up.row(1), p50_ms=41.2, p95_ms=None, n_queries=9120)
+    shown(latency_tables=lambda *_: (LatencyTable(device="NVIDIA L4", precision="bfloat16", lines=(line,)),))
+    text = read(client, "/latency").text
+    assert "NVIDIA L4, bfloat16" in text
+    assert "41.2 ms — 9,120" in text
 
 
 def test_a_suite_with_one_board_leads_to_it_and_with_several_to_the_choice(

@@ -42,6 +42,13 @@ def methodology(request: Request) -> Response:
     return render(request, "methodology.html", etag="methodology", marks=marks, states=STATES.items())
 
 
+@router.get("/latency")
+def latency(request: Request) -> Response:
+    """Answer times, one table a device and precision."""
+    found = database(request)
+    return render(request, "latency.html", etag=read.etag(found), tables=read.latency_tables(found))
+
+
 @router.get("/submit")
 def submit(request: Request) -> Response:
     """How a run is submitted."""
@@ -98,7 +105,6 @@ def submission(request: Request, submission_id: str) -> Response:
         links=links,
         declared=[(name.replace("_", " "), value_text(value)) for name, value in declared.items()],
         identity=_identity(page),
-        can_retract=False,
     )
 
 

@@ -144,7 +144,6 @@ def board(request: Request, slug: str) -> Response:
         first=link(path, **(asked.plain | {"after": ""})) if asked.after else "",
         page_size=PAGE,
         all_columns="" if asked.plain["columns"] else link(path, **(asked.plain | {"columns": "all"})),
-        latencies=[],
         choices=_choices(page),
         citation=_citation(request, page.head),
         exports=_exports(path, asked),
@@ -231,8 +230,6 @@ def suite(request: Request, suite: str) -> Response:
         page=page,
         cards=[_card(head) for head in page.boards],
         interface=_interface(page),
-        pictures=[],
-        no_pictures="Pictures of an episode are on its page, made by replay.",
         next=link(path, after=page.next_after) if page.next_after else "",
         first=link(path) if request.query_params.get("after") else "",
     )
