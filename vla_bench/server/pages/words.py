@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "amount", "bounds", "day", "level", "mark_detail", "ms_text", "named", "number", "outcome", "p_text", "percent",
-    "points", "rank_text", "safe_url", "score_text", "segment", "short_digest", "value_text",
+    "points", "safe_url", "score_text", "segment", "short_digest", "value_text",
 ]  # fmt: skip
 
 NOTHING = "—"
@@ -45,13 +45,6 @@ def bounds(low: float | None, high: float | None, *, is_rate: bool = True) -> st
     if low is None or high is None:
         return ""
     return f"[{100 * low:.1f}, {100 * high:.1f}]" if is_rate else f"[{low:.2f}, {high:.2f}]"
-
-
-def rank_text(best: int | None, worst: int | None) -> str:
-    """`1–3`, or `2` where the range is one place."""
-    if best is None or worst is None:
-        return NOTHING
-    return str(best) if best == worst else f"{best}–{worst}"
 
 
 def level(rate: float | None) -> int:
