@@ -2,7 +2,7 @@
 # Set up everything that `make demo` and `make test` need, on a machine that has Python 3.11+, its venv module, make and git.
 #
 #   scripts/setup.sh venv             the project's own .venv from the hash-pinned lock
-#   scripts/setup.sh system [test]    GL libraries (for `test` PostgreSQL, Chromium and ImageMagick too) through apt, or the line to type
+#   scripts/setup.sh system [test]    GL libraries (for `test` PostgreSQL, Chromium, Podman and ImageMagick too) through apt, or the line to type
 #   scripts/setup.sh suites           the suites' own environments that the tests use, as `vla-bench env create` makes them
 #
 # PYTHON=/path/to/python chooses the interpreter.
@@ -117,7 +117,7 @@ apt_install() {
 
 set_up_system() {
   local wanted=("${GL_PACKAGES[@]}") missing
-  [ "${1:-}" != test ] || wanted+=(postgresql chromium "${SUITE_PACKAGES[@]}")
+  [ "${1:-}" != test ] || wanted+=(postgresql chromium podman runc docker-compose "${SUITE_PACKAGES[@]}")
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     [ "$(uname -s)" = Darwin ] || say "not a Debian system: for pictures install its EGL or OSMesa library"
     return 0
@@ -126,7 +126,7 @@ set_up_system() {
   # What this release does not have stays missing; it is not asked for at every call.
   if [ "${#missing[@]}" = 0 ] || [ "${missing[*]}" = "$(cat .venv/.unavailable 2>/dev/null)" ]; then return 0; fi
   if ! can_be_root; then
-    say "missing system packages (without them: no pictures, no tests of PostgreSQL and of pages). Type:" \
+    say "missing system packages (without them: no pictures, no tests of PostgreSQL, pages and containers). Type:" \
       "sudo apt-get install -y ${missing[*]}"
     return 0
   fi
