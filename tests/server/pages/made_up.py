@@ -338,7 +338,7 @@ def policy(**more: Any) -> PolicyPage:
         "gone": (),
         "n_runs": 3,
         "etag": "f1",
-        "efficiency": ({"metric": "parameters", "value": "3", "unit": "billion", "source": "CLaD, Table 4"},),
+        "efficiency": ({"metric": "parameters", "value": "3", "unit": "billion", "paper": "clad", "table": "Table 4"},),
     }
     return PolicyPage(**(values | more))
 
