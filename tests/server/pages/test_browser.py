@@ -79,6 +79,7 @@ def addresses(site: Service, made: RealBoard, page: Page) -> dict[str, str]:
         "episodes": f"{run}/episodes", "episode": episode, "compare": compare, "compare-none": "/compare",
         "suites": "/suites", "suite": "/suites/toy_reach", "submission": submission, "submit": "/submit",
         "account": "/account", "log": "/log", "methodology": "/methodology", "status": "/status", "missing": "/nothing",
+        "latency": "/latency",
     }  # fmt: skip
 
 

@@ -197,7 +197,7 @@ def test_saturation_and_a_frozen_board_are_said(client: TestClient, shown: Calla
 
 
 def test_answer_times_are_in_tables_of_one_device_and_precision(client: TestClient, shown: Callable[..., None]) -> None:
-    shown()
+    shown(latency_tables=lambda *_: ())
     assert "No run with a declared device" in read(client, "/latency").text
     line = LatencyLine(row=made_up.row(1), p50_ms=41.2, p95_ms=None, n_queries=9120)
     shown(latency_tables=lambda *_: (LatencyTable(device="NVIDIA L4", precision="bfloat16", lines=(line,)),))
