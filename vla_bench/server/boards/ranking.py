@@ -20,6 +20,7 @@ from vla_bench.results.stats.ranks import group_letters, rank_ranges
 from vla_bench.results.stats.several import holm
 from vla_bench.results.stats.unpaired import independent_p
 from vla_bench.server.boards.place import AVG_LENGTH
+from vla_bench.spec.messages import PolicyKind
 
 __all__ = ["CLASSES", "MANY_TIED", "chain_variance", "rerank"]
 
@@ -35,7 +36,7 @@ _NO_RANK = {"rank_best": None, "rank_worst": None, "letters": ""}
 
 _COLUMNS = (
     "id", "state", "rank_class", "unranked", "score", "n_success", "n_judged", "rank_best", "rank_worst", "letters",
-    "mark", "policy", "version", "cells", "run_id", "efficiency",
+    "mark", "policy", "version", "kind", "cells", "run_id", "efficiency",
 )  # fmt: skip
 
 
@@ -183,6 +184,7 @@ def _latencies(rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
         if (
             row["state"] == "listed"
             and row["run_id"] is not None
+            and row["kind"] != PolicyKind.ORACLE
             and is_told
             and found.get("policy_p50_ms") is not None
         ):

@@ -48,6 +48,9 @@ class Declaration(BaseModel):
         cameras, state: what the policy sees; what its handshake says must be among them.
         parameters: of the model, None where not told.
         open_weights: whether anyone can have the weights; None where not told.
+        implementation: whose code and training it is: of the method's authors, or another's.
+        device, precision, batch: what answered, in which arithmetic (`bfloat16`), how many rows at once. Answer times
+            are compared within one device and precision at a batch of 1, and only where all three are told.
         links: paper, code, weights.
         notes: anything else that a reader should know.
     """
@@ -64,6 +67,10 @@ class Declaration(BaseModel):
     state: list[Line] = Field(max_length=50)
     parameters: int | None = Field(default=None, ge=0, strict=True)
     open_weights: bool | None = Field(default=None, strict=True)
+    implementation: Literal["authors", "other"] | None = None
+    device: Line | None = None
+    precision: Line | None = None
+    batch: int | None = Field(default=None, ge=1, le=65_536, strict=True)
     links: list[Link] = Field(default=[], max_length=5)
     notes: Annotated[str, Field(max_length=2000), AfterValidator(_plain)] = ""
 
@@ -118,6 +125,10 @@ cameras: [{cameras}]
 state: [{state}]
 # parameters: 7000000000
 # open_weights: true
+# implementation: authors  # whose code and training: authors (of the method), or other
+# device: NVIDIA H200      # what answered; with precision and batch: 1 its answer times are ranked
+# precision: bfloat16
+# batch: 1
 # links: [https://example.org/paper]
 # notes: ""
 """
