@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from vla_bench.results.identity import RunIdentity
 from vla_bench.results.rows import attempt_from_row, unpack_episodes
 from vla_bench.results.runs import SCHEMA, RunSummary, StoredAttempt
+from vla_bench.results.stats.bins import merge_bins
 from vla_bench.results.summary import AttemptTotals, EpisodeCell, RunFacts, summarise
 from vla_bench.results.tables import AGGREGATE, ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE
 from vla_bench.spec.errors import StoreCorrupted, UnknownRun
@@ -19,8 +20,8 @@ from vla_bench.spec.outcomes import Outcome
 from vla_bench.spec.result import Fingerprint
 
 __all__ = [
-    "find_run", "identity_of", "load_attempts", "load_fingerprints", "load_outcomes", "load_summary",
-    "planned_episodes", "run_names", "stored_summary",
+    "find_run", "identity_of", "load_answer_bins", "load_attempts", "load_fingerprints", "load_outcomes",
+    "load_summary", "planned_episodes", "run_names", "stored_summary",
 ]  # fmt: skip
 
 
@@ -85,6 +86,11 @@ def load_attempts(connection: Connection, run_id: int, episode_id: str) -> list[
     rows = connection.execute(statement).mappings()
     found = [(attempt_from_row(dict(row), row["content"]), row["trace_digest"]) for row in rows]
     return [StoredAttempt(result=result, trace_digest=digest) for result, digest in found]
+
+
+def load_answer_bins(connection: Connection, run_id: int) -> dict[int, int]:
+    """How long the policy's answers of a run took: logarithmic bin → answers, over all attempts; see `stats.bins`."""
+    return merge_bins(connection.scalars(sa.select(ATTEMPT.c.policy_bins).where(ATTEMPT.c.run_id == run_id)))
 
 
 def load_fingerprints(connection: Connection, run_id: int) -> list[tuple[Fingerprint, int]]:

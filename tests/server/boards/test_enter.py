@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.results import samples
 from tests.server.boards.making import GPU, SLUG, chains, enter, fill, store_run
 from vla_bench.results.leaderboard.boards import BOARD, BOARD_PAIR, BOARD_ROW, TASK_CELL
+from vla_bench.results.stats.bins import count_bins, merge_bins
 from vla_bench.results.stats.paired import Pairs, mcnemar_p
 from vla_bench.results.stats.ranks import rank_ranges
 from vla_bench.results.store import Store
@@ -87,6 +88,23 @@ def test_entering_again_changes_nothing_but_the_version(store: Store) -> None:
     after = read.board_page(store.database, SLUG)
     assert after.rows == before.rows
     assert after.head.version == before.head.version + 1
+
+
+def test_a_run_keeps_how_long_its_answers_took_and_lists_do_without(store: Store) -> None:
+    spec = samples.spec("timed", samples.suite(3, 10), policy=samples.PolicyInfo(name="timed"))
+    store.begin_run(spec)
+    traces = [samples.trace(latency_ms=(10.0, 20.0 + index)) for index in range(len(spec.plan.episodes))]
+    store.add(
+        "timed", [samples.result(e, fingerprint=GPU, trace=t) for e, t in zip(spec.plan.episodes, traces, strict=True)]
+    )
+    store.finish("timed")
+    enter(store, "timed")
+    listed = read.board_page(store.database, SLUG).rows[0]
+    assert "bins" not in listed.efficiency
+    assert listed.run_id is not None
+    bins = read.run_page(store.database, listed.run_id).row.efficiency["bins"]
+    assert sum(bins.values()) == listed.efficiency["n_queries"] == 60
+    assert bins == {str(n): k for n, k in sorted(merge_bins(count_bins(t.latency_ms) for t in traces).items())}
 
 
 def test_an_incomplete_run_has_bounds_and_no_rank_until_it_is_complete(store: Store) -> None:

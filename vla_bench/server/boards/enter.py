@@ -102,7 +102,7 @@ def enter_run(
         "harness": plain_text(harness, 80),
         "settings": dict(summary.settings),
         "notes": notes(summary, declared),
-        "efficiency": efficiency(summary, declared),
+        "efficiency": efficiency(summary, declared, reading.load_answer_bins(connection, run["id"])),
         "source": {
             "command": summary.command,
             "machines": [{"machine": machine, "n": n} for machine, n in machines[:20]],

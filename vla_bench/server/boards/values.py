@@ -67,7 +67,15 @@ def notes(summary: RunSummary, declared: Mapping[str, Any]) -> list[dict[str, st
     return [{"kind": kind, "text": text} for kind, text in found]
 
 
-def efficiency(summary: RunSummary, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """What was measured of its answers, and on what, where that was declared."""
-    found = {key: value for key, value in asdict(summary.latencies).items() if value is not None}
+def efficiency(summary: RunSummary, declared: Mapping[str, Any], bins: Mapping[int, int]) -> dict[str, Any]:
+    """What was measured of its answers, and on what, where that was declared.
+
+    Args:
+        summary: of the run.
+        declared: by its submitter.
+        bins: logarithmic bin → answers, see `results.stats.bins`; the run's page draws them.
+    """
+    found: dict[str, Any] = {key: value for key, value in asdict(summary.latencies).items() if value is not None}
+    if bins:
+        found["bins"] = {str(number): bins[number] for number in sorted(bins)}
     return found | {key: declared[key] for key in ("device", "precision", "batch") if declared.get(key)}

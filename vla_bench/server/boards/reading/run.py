@@ -43,7 +43,7 @@ def run_page(database: Database, run_id: int) -> RunPage:
     return RunPage(
         head=head_of(board),
         columns=board_columns(board),
-        row=row_of(found),
+        row=row_of(found, with_bins=True),
         summary=summary,
         tasks=tasks,
         n_tasks=n_tasks,

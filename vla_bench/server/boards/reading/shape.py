@@ -84,8 +84,8 @@ def head_of(board: Mapping[str, Any]) -> BoardHead:
     )
 
 
-def row_of(row: RowMapping) -> Row:
-    """A row of `row_statement`."""
+def row_of(row: RowMapping, *, with_bins: bool = False) -> Row:
+    """A row of `row_statement`; lists of rows do without the bins of answer times, which are longer than the rest."""
     source = row["source"]
     is_native = row["run_id"] is not None and row["family"] in NATIVE
     is_reimplementation = is_native and source.get("declaration", {}).get("implementation") != "authors"
@@ -94,11 +94,12 @@ def row_of(row: RowMapping) -> Row:
         "id", "form", "run_id", "submission_id", "state", "state_reason", "rank_class", "unranked", "rank_best",
         "rank_worst", "letters", "family", "policy", "version", "kind", "weights_digest", "policy_digest", "eval_hash",
         "score", "low", "high", "bound_low", "bound_high", "n_success", "n_judged", "n_planned", "trained_on",
-        "checkpoint_scope", "parameters", "open_weights", "n_runs", "date", "harness", "efficiency",
+        "checkpoint_scope", "parameters", "open_weights", "n_runs", "date", "harness",
     )  # fmt: skip
     return Row(
         **{name: row[name] for name in same},
         board=row["slug"],
+        efficiency={key: value for key, value in row["efficiency"].items() if with_bins or key != "bins"},
         run=row["run_name"] or "",
         published_key=row["published_key"] or "",
         mark=MarkFacts(**row["facts"] | {"mark": Mark(row["mark"])}),

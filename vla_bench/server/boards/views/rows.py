@@ -199,7 +199,8 @@ class Row:
         settings: what differs from the board's default settings.
         notes: footnotes.
         source: of a published figure `paper`, `table`, `line`, `method`, `role` (`own`, `baseline`, `variant`).
-        efficiency: `policy_p50_ms`, `policy_p95_ms`, `n_queries`, `device`, `precision`, `batch`, … where known.
+        efficiency: `policy_p50_ms`, `policy_p95_ms`, `n_queries`, `device`, `precision`, `batch`, … where known;
+            on a run's page `bins` too, see `results.stats.bins`.
     """
 
     id: int
