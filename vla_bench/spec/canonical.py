@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,15 @@ def to_plain(value: Any) -> Any:
         ValueError: a float is NaN or infinite, or a mapping's key is not a string.
         TypeError: the value has no JSON form (bytes, sets, arbitrary objects).
     """
-    if value is None or (isinstance(value, str) and not isinstance(value, enum.Enum)):
+    kind = type(value)
+    # Plain values by their exact type first: plans and suites are millions of them.
+    if value is None or kind is str or kind is int or kind is bool:
+        return value
+    if kind is dict:
+        return _plain_map(value)
+    if kind is list or kind is tuple:
+        return [to_plain(item) for item in value]
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
@@ -49,14 +58,28 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return to_plain(value.tolist())  # a list, or one number where there are no dimensions
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError(f"canonical JSON wants string keys, got {sorted(map(repr, value))}")
-        return {to_plain(key): to_plain(item) for key, item in value.items()}
+        return _plain_map(value)
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     raise TypeError(f"canonical JSON has no form for {type(value).__name__}")
+
+
+def _plain_map(value: Mapping[Any, Any]) -> dict[str, Any]:
+    plain = {}
+    for key, item in value.items():
+        if type(key) is not str:
+            if not isinstance(key, str):
+                raise ValueError(f"canonical JSON wants string keys, got {sorted(map(repr, value))}")
+            key = to_plain(key)
+        plain[key] = to_plain(item)
+    return plain
+
+
+@lru_cache(maxsize=256)
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def canonical_json(value: Any) -> str:
