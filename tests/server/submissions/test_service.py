@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -28,7 +29,8 @@ from tests.server.submitting import (
     until,
 )
 from vla_bench.results.copying import trace_digests
-from vla_bench.results.leaderboard.people import SUBMISSION
+from vla_bench.results.leaderboard.boards import BOARD_ROW
+from vla_bench.results.leaderboard.people import REPLAY, SUBMISSION
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE, RUN
 from vla_bench.results.traces import TraceFolder
@@ -40,6 +42,7 @@ from vla_bench.server.submissions.scratch import scratch_store
 from vla_bench.server.submissions.send import submit
 from vla_bench.server.submissions.states import find_submission
 from vla_bench.spec.errors import BoardUnreachable, SubmissionRefused, UsageError
+from vla_bench.spec.result import Trace
 
 YAML = "\n".join(f"{key}: {value!r}" for key, value in DECLARATION.model_dump(exclude_none=True).items())
 
@@ -291,6 +294,37 @@ def test_a_flipped_outcome_that_hides_from_every_check_is_caught_by_its_replay(
     with board.store.database.read() as connection:
         assert find_submission(connection, submission_id)["state"] == "disputed"
     board.store.close()
+
+
+@pytest.mark.slow
+def test_an_action_changed_together_with_its_digests_passes_the_checks_and_is_caught_by_its_replay(
+    service: Service, alice: str, toy_bundle: Path, tmp_path: Path
+) -> None:
+    forged = Forgery.of(toy_bundle)
+    episode = next(row["episode_id"] for row in forged.episodes if row["outcome"] == "success")
+    before = forged.attempt(episode)["trace_digest"]
+    forged.retrace(episode, with_another_first_action)
+    assert forged.attempt(episode)["trace_digest"] != before
+    board = service.board()
+    submission_id, state, reason = board.submit(board.principal("mallory"), forged.write(tmp_path / "forged"))
+    assert str(state) == "auditing", reason
+    keeper = str(board.token("keeper", Scope.REPLAY, role=Role.MAINTAINER))
+    worked = cli("leaderboard", "worker", "--server", service.url, "--suite", "toy_reach", "--until-idle", token=keeper)
+    assert "deviated" in worked.stderr
+    with board.store.database.read() as connection:
+        found = find_submission(connection, submission_id)
+        mark = connection.scalar(sa.select(BOARD_ROW.c.mark).where(BOARD_ROW.c.run_id == found["run_id"]))
+        replays = connection.execute(sa.select(REPLAY.c.episode_id, REPLAY.c.state)).all()
+    board.store.close()
+    assert (found["state"], mark) == ("disputed", "self-reported")
+    assert {row["episode_id"] for row in forged.episodes} == {name for name, _ in replays}
+    assert [name for name, ended in replays if ended == "deviated"] == [episode]
+
+
+def with_another_first_action(trace: Trace) -> Trace:
+    actions = trace.actions.copy()
+    actions[0] = -0.5 * actions[0]
+    return replace(trace, actions=actions)
 
 
 def consistent_flip(toy_bundle: Path, tmp_path: Path) -> Path:
