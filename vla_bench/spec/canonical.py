@@ -34,7 +34,7 @@ def to_plain(value: Any) -> Any:
         ValueError: a float is NaN or infinite, or a mapping's key is not a string.
         TypeError: the value has no JSON form (bytes, sets, arbitrary objects).
     """
-    kind = type(value)
+    kind: Any = type(value)
     # Plain values by their exact type first: plans and suites are millions of them.
     if value is None or kind is str or kind is int or kind is bool:
         return value
