@@ -45,7 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     path = folder / "board.db"
     for policy, options, name in (("random", {}, "first"), ("noop", {}, "second"), ("expert", {}, "third")):
         evaluate(policy, "toy_reach", policy_options=options, trials=2, name=name, db=str(path), executor="inline")
-    settings = Settings(database=str(path), runs_jobs=False, shows_published=False, request_s=120.0).checked()
+    settings = Settings(
+        database=str(path), runs_jobs=False, shows_published=False, request_s=120.0, reads_per_minute=100_000
+    ).checked()
     with open_store(settings) as store:
         enter_finished_runs(store.database)
         (head,) = read.boards(store.database)

@@ -8,6 +8,7 @@ change something must say that they come from this one: by `Sec-Fetch-Site`, or 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -19,16 +20,18 @@ from vla_bench.server.accounts.limits import RateLimits
 from vla_bench.server.accounts.people import Principal, Scope, authenticate, principal_of_token, touch_token
 from vla_bench.server.accounts.tokens import parse_token
 from vla_bench.server.problems import Problem
-from vla_bench.server.settings import Settings
+from vla_bench.server.settings import Settings, is_loopback
 
 __all__ = [
-    "address_of", "check_same_origin", "limits_of", "principal_or_none", "require", "sign_in", "sign_in_with",
-    "sign_out",
+    "address_of", "check_same_origin", "count_reader", "limits_of", "principal_or_none", "require", "sign_in",
+    "sign_in_with", "sign_out",
 ]  # fmt: skip
 
 COOKIE_DAYS = 14
 _SALT = "vla-bench/sign-in/1"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_LOADED = re.compile(r"^/(static|badges|account)(/|$)|^/suites/[^/]+/pictures/|/film/[^/]+$")
+"""Pictures, styles and badges, of which one page has many; and signing in."""
 
 
 def require(scope: Scope | None = None) -> Callable[[Request], Principal]:
@@ -139,6 +142,21 @@ def limits_of(request: Request) -> RateLimits:
 def address_of(request: Request) -> str:
     """Who is at the other end; the server has put in what a trusted proxy reports."""
     return request.client.host if request.client else ""
+
+
+def count_reader(request: Request) -> None:
+    """A dependency of what everybody may read: counts a read of somebody without a token.
+
+    Not counted: who asks for what changed; what pages load and others embed; and this machine, for a board of one's
+    own (`vla-bench open`) and for the static export.
+
+    Raises:
+        Problem: 429, with `Retry-After`.
+    """
+    address = address_of(request)
+    is_read = request.method in _SAFE and not _LOADED.search(request.url.path)
+    if is_read and not {"authorization", "if-none-match"} & set(request.headers) and not is_loopback(address):
+        limits_of(request).count_read(address)
 
 
 def _of_token(request: Request, text: str) -> Principal:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from vla_bench.results.database import Database
-from vla_bench.server.accounts.access import address_of, limits_of
+from vla_bench.server.accounts.access import count_reader
 from vla_bench.server.api.answers import PROBLEMS, answer
 from vla_bench.server.api.models import Boards, EpisodeOut, RunOut
 from vla_bench.server.boards import read
@@ -28,16 +28,6 @@ from vla_bench.spec.errors import NotListed
 from vla_bench.spec.outcomes import Outcome
 
 __all__ = ["router"]
-
-
-def count_reader(request: Request) -> None:
-    """Count a read of somebody without a token; one that asks for what changed is not counted.
-
-    Raises:
-        Problem: 429, with `Retry-After`.
-    """
-    if not {"authorization", "if-none-match"} & set(request.headers):
-        limits_of(request).count_read(address_of(request))
 
 
 router = APIRouter(prefix="/api/v1", tags=["read"], responses=PROBLEMS, dependencies=[Depends(count_reader)])
