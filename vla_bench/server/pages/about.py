@@ -10,11 +10,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vla_bench.server import health
+from vla_bench.server.accounts.access import principal_or_none
+from vla_bench.server.accounts.people import Scope
 from vla_bench.server.boards import read
 from vla_bench.server.boards.marks import DOES_NOT_PROVE, PROVES, Mark
 from vla_bench.server.boards.views import LogEntry, SubmissionPage
 from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import safe_url, value_text
+from vla_bench.server.submissions.moderation import SHORTEST_REASON
+from vla_bench.server.submissions.states import LISTED
 
 __all__ = ["router"]
 
@@ -93,19 +97,27 @@ def log_line(entry: LogEntry) -> dict[str, str]:
 def submission(request: Request, submission_id: str) -> Response:
     """A submission: where it stands and how it got there."""
     page = read.submission_page(database(request), submission_id)
+    may_retract = page.state in LISTED and _is_owner(request, page)
     links = [url for item in page.declaration.get("links", ()) if (url := safe_url(item))]
     declared = {name: value for name, value in page.declaration.items() if name != "links"}
     return render(
         request,
         "submission.html",
-        etag=page.etag,
+        etag="" if may_retract else page.etag,
         page=page,
+        may_retract=may_retract,
+        shortest_reason=SHORTEST_REASON,
         meaning=STATES.get(page.state, ""),
         way=_way(page),
         links=links,
         declared=[(name.replace("_", " "), value_text(value)) for name, value in declared.items()],
         identity=_identity(page),
     )
+
+
+def _is_owner(request: Request, page: SubmissionPage) -> bool:
+    principal = principal_or_none(request)
+    return principal is not None and principal.name == page.account and Scope.SUBMIT in principal.scopes
 
 
 def _way(page: SubmissionPage) -> list[dict[str, Any]]:

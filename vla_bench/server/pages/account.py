@@ -1,4 +1,4 @@
-"""Pages for people with an account: signing in, one's submissions and tokens. Cookies and checks are the accounts'."""
+"""Pages for people with an account: signing in, one's tokens and submissions. Cookies and checks are the accounts'."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from starlette.responses import RedirectResponse, Response
 from vla_bench.results.leaderboard.people import SUBMISSION
 from vla_bench.server.accounts.access import principal_or_none, require
 from vla_bench.server.accounts.people import Principal, Scope, create_token, list_tokens, revoke_token
-from vla_bench.server.pages.site import database, render
+from vla_bench.server.pages.site import database, link, render
 from vla_bench.server.problems import Problem
+from vla_bench.server.submissions import moderation
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 SignedIn = Annotated[Principal, Depends(require())]
+Submitter = Annotated[Principal, Depends(require(Scope.SUBMIT))]
 MOST_SUBMISSIONS = 50
 MOST_DAYS = 365
+LONGEST_REASON = 2000
 
 
 @router.get("/account")
@@ -79,3 +82,19 @@ def revoke(request: Request, principal: SignedIn, token_id: str) -> Response:
     with database(request).write() as connection:
         revoke_token(connection, token_id, actor=principal.name, account_id=principal.account_id)
     return RedirectResponse("/account#tokens", status_code=303)
+
+
+@router.post("/submissions/{submission_id}/retract")
+async def retract(request: Request, principal: Submitter, submission_id: str) -> Response:
+    """Take back one's own submission, from the form on its page."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=20)
+    reason = " ".join(form.get("reason", [""])[0].split())
+    if len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise Problem(422, f"a reason is plain text of at most {LONGEST_REASON:,} characters")
+    await run_in_threadpool(_retract, request, principal, submission_id, reason)
+    return RedirectResponse(link(f"/submissions/{submission_id}"), status_code=303)
+
+
+def _retract(request: Request, principal: Principal, submission_id: str, reason: str) -> None:
+    with database(request).write() as connection:
+        moderation.retract(connection, submission_id, reason, by=principal)

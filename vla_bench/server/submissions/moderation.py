@@ -11,9 +11,10 @@ from vla_bench.server.boards.change import bury
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions.states import State, find_submission, move
 
-__all__ = ["retract", "withdraw"]
+__all__ = ["SHORTEST_REASON", "retract", "withdraw"]
 
 SHORTEST_REASON = 10
+"""Characters that a reason has at least."""
 
 
 def retract(connection: Connection, submission_id: str, reason: str, *, by: Principal) -> None:
