@@ -35,6 +35,7 @@ MOST = 400
 @app.command(
     epilog=examples(
         "vla-bench pictures --suite toy_reach --trials 2",
+        "vla-bench pictures --suite metaworld_mt10 --folder task_pictures",
         "vla-bench pictures --suite metaworld_plus --protocol compact --dimension camera --level 5 --out camera-5.webp",
     )
 )
@@ -53,6 +54,9 @@ def pictures(
     out: Annotated[
         str, typer.Option(metavar="FILE", help="Sheet to write, .webp or .png; SUITE.webp where empty.")
     ] = "",
+    folder: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Write FOLDER/SUITE/TASK.webp, a file per task, instead of a sheet.")
+    ] = "",
     renderer: Annotated[str, typer.Option(help="Render back end; the first one that works where empty.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +65,7 @@ def pictures(
     A task has a picture per trial, below one another where the tasks fit side by side.
     """
     from vla_bench.cli.display.console import answer, print_json
-    from vla_bench.cli.display.sheet import contact_sheet
+    from vla_bench.cli.display.sheet import contact_sheet, save_each
     from vla_bench.cli.schemas import PicturesModel
     from vla_bench.envs.base import EnvOptions
     from vla_bench.envs.registry import find_suite, open_env
@@ -77,15 +81,19 @@ def pictures(
         n_trials=trials,
     )
     name = _camera(found, camera)
-    path = _path(out or f"{found.name}.webp")
+    path = _folder(folder, found, out, trials) if folder else _path(out or f"{found.name}.webp")
     if len(plan) > MOST:
         raise UsageError(f"{len(plan)} pictures are more than {MOST}: choose by --task, --dimension, --level, --sample")
     env = open_env(found, EnvOptions(cameras=(name,), renderer=renderer))
     try:
-        drawn = [(_label(e.task, e.trial, trials), env.reset(e).images[name]) for e in plan.episodes]
+        drawn = [(e.task, e.trial, env.reset(e).images[name]) for e in plan.episodes]
     finally:
         env.close()
-    contact_sheet(drawn, columns=columns, width=width).save(path)
+    if folder:
+        save_each([(task, picture) for task, _, picture in drawn], path)
+    else:
+        labelled = [(_label(task, trial, trials), picture) for task, trial, picture in drawn]
+        contact_sheet(labelled, columns=columns, width=width).save(path)
     tasks = list(dict.fromkeys(episode.task for episode in plan.episodes))
     if as_json:
         model = PicturesModel(
@@ -116,6 +124,14 @@ def _camera(suite: Suite, camera: str) -> str:
     if (match := match_name(camera, known)) is None:
         raise UsageError(f"suite {suite.name!r} has no camera {camera!r}; it has: {', '.join(known)}")
     return match
+
+
+def _folder(folder: str, suite: Suite, out: str, trials: int | None) -> Path:
+    from vla_bench.spec.names import file_name
+
+    if out or trials != 1:
+        raise UsageError("--folder writes one picture of each task: leave --out and --trials out")
+    return Path(folder).expanduser() / file_name(suite.name)
 
 
 def _path(out: str) -> Path:

@@ -33,6 +33,9 @@ class Settings(BaseModel):
     database: str = Field("", description="Path or URL of the database; your own SQLite file where empty.")
     traces: str = Field("", description="Folder or object store of the traces; beside the database where empty.")
     uploads: str = Field("", description="Folder of bundles that are being uploaded; beside the database where empty.")
+    pictures: str = Field(
+        "", description="Folder of pictures of tasks, `SUITE/TASK.webp`; `task_pictures` in the data home where empty."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8700, ge=0, le=65535, description="Port; 0 takes a free one.")
     public_url: str = Field(

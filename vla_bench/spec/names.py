@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from urllib.parse import quote
 
-__all__ = ["match_name", "near_matches", "normalise_name"]
+__all__ = ["file_name", "match_name", "near_matches", "normalise_name"]
 
 
 def normalise_name(name: str) -> str:
@@ -29,3 +30,8 @@ def near_matches(name: str, known: Iterable[str], limit: int = 2) -> list[str]:
     by_form = {normalise_name(candidate): candidate for candidate in known}
     close = difflib.get_close_matches(normalise_name(name), by_form, n=limit, cutoff=0.6)
     return [by_form[form] for form in close]
+
+
+def file_name(name: str) -> str:
+    """A name as a file of that name is called: never a path, never hidden, the same on every system."""
+    return quote(name, safe=" ").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe=" ")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_bench.spec.errors import UsageError
+from vla_bench.spec.names import file_name
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "save_each"]
 
 GAP, LINE = 4, 16
 """Pixels between pictures, and of the line under each that names it."""
@@ -40,6 +44,26 @@ def contact_sheet(pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, columns:
         sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS), at)
         draw.text((at[0] + 2, at[1] + height + 1), _fitting(name, width - 4, font.getlength), "black", font=font)
     return sheet
+
+
+def save_each(pictures: Sequence[tuple[str, NDArray[np.uint8]]], folder: Path) -> None:
+    """Write every picture into a file of its own, `NAME.webp`; the folder is made where it is not there.
+
+    Args:
+        pictures: name and picture uint8 `[H, W, 3]`.
+        folder: to write to.
+
+    Raises:
+        UsageError: it cannot be written to.
+    """
+    from PIL import Image
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures:
+            Image.fromarray(picture).save(folder / f"{file_name(name)}.webp", quality=85, method=6)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written to: {error.strerror or error}") from error
 
 
 def _fitting(name: str, width: float, length: Callable[[str], float]) -> str:

@@ -135,7 +135,7 @@ def file_of(target: str) -> str:
     parts = urlsplit(target)
     segments = [_safe(unquote(part)) for part in parts.path.split("/") if part]
     after = dict(parse_qsl(parts.query)).get("after", "")
-    if segments and re.search(r"\.(css|js|svg|png|csv|json|tex|md|bib|mp4|webm)$", segments[-1]):
+    if segments and re.search(r"\.(css|js|svg|png|jpg|webp|csv|json|tex|md|bib|mp4|webm)$", segments[-1]):
         return "/".join(segments)
     return "/".join([*segments, f"after-{_safe(after)}.html" if after else "index.html"])
 

@@ -22,6 +22,7 @@ from vla_bench.server.pages.listing import (
     row_groups,
     shown_columns,
 )
+from vla_bench.server.pages.pictures import picture_urls
 from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import amount
 from vla_bench.server.problems import Problem
@@ -223,10 +224,12 @@ def suite(request: Request, suite: str) -> Response:
     """What a suite measures, its protocols, tasks and traps."""
     page = read.suite_page(database(request), suite, after=request.query_params.get("after", ""))
     path = f"/suites/{suite}"
+    pictures = picture_urls(request.app.state.settings, suite, [task.id for task in page.tasks])
     return render(
         request,
         "suite.html",
-        etag=page.etag,
+        etag=f"{page.etag}{pictures}",
+        pictures=pictures,
         page=page,
         cards=[_card(head) for head in page.boards],
         interface=_interface(page),
