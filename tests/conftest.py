@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ from vla_bench.envs.runtime.install import create_env, installation_status
 # Without a clock: how long an example takes says nothing on a busy machine.
 settings.register_profile("no_clock", deadline=None)
 settings.load_profile("no_clock")
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and every process of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import httpx2
 import pytest
 from typer.main import get_command
 
@@ -67,7 +68,7 @@ def serving(line: str, home: Path) -> Iterator[str]:
     assert process.returncode == 0, story
 
 
-@pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve"))])
+@pytest.mark.parametrize("line", [line for line in examples() if not line.startswith((*MINUTES, "serve", "open"))])
 def test_an_example_runs(quick: Run, home: Path, line: str, request: pytest.FixtureRequest) -> None:
     if line.startswith("import"):
         for name in ("LIBEROBenchmark_spatial.json", "eval_info.json"):
@@ -101,6 +102,15 @@ def test_an_example_of_serve_serves_until_it_is_stopped(quick: Run, home: Path, 
     with serving(line, home) as url:
         done = quick("run", "--policy", url, "--suite", "toy_reach", "--trials", "1", "--json")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if line.startswith("open")])
+def test_an_example_of_open_shows_a_board_until_it_is_stopped(finished_run: object, home: Path, line: str) -> None:
+    shown = line if "--no-browser" in line else f"{line} --no-browser"
+    with serving(shown, home) as url:
+        page = httpx2.get(url, trust_env=False, timeout=60)
+    assert page.status_code == 200
+    assert "toy_reach" in page.text
 
 
 @pytest.mark.parametrize("line", [line for line in examples() if line.startswith(MINUTES)])

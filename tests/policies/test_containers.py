@@ -267,6 +267,7 @@ def containers(engine: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("containers")  # they count what the engine runs
 def test_a_real_container_answers_comes_back_and_goes(engine: dict[str, str], policy: str) -> None:
     with resolve_policy(policy, {"chunk": 3}).connect(DEADLINES) as served:
         (name,) = containers(engine)
@@ -286,6 +287,7 @@ def test_a_real_container_answers_comes_back_and_goes(engine: dict[str, str], po
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("containers")  # they count what the engine runs
 def test_a_real_container_dies_with_its_killed_parent(engine: dict[str, str], policy: str) -> None:
     code = (
         "import sys, time; from vla_bench.policies.resolve import resolve_policy\n"
