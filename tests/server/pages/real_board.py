@@ -95,7 +95,8 @@ def _run(mine: Path, name: str, version: str, skill: float, folder: Path) -> Non
 
 def _submit(board: Board, alice: object, mine: Path, run: str, folder: Path) -> str:
     family = run.partition("-")[0]
-    bundle = bundle_of(mine, folder, run, DECLARATION.model_copy(update={"family": family, "notes": "For the tests."}))
+    told = {"family": family, "notes": "For the tests.", "device": "NVIDIA H200", "precision": "float32", "batch": 1}
+    bundle = bundle_of(mine, folder, run, DECLARATION.model_copy(update=told))
     submission_id, state, reason = board.submit(alice, bundle)  # type: ignore[arg-type]
     assert state is not State.REFUSED, reason
     with board.store.database.write() as connection:

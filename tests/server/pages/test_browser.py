@@ -69,6 +69,7 @@ def addresses(site: Service, made: RealBoard, page: Page) -> dict[str, str]:
     page.goto(site.url + board)
     run = page.locator("table a[href^='/runs/']").first.get_attribute("href") or ""
     page.goto(site.url + run)
+    assert page.locator("#latency ~ figure .bar-fill").count() > 1
     episode = page.locator("#episodes ~ .scroll a").first.get_attribute("href") or ""
     compare = page.locator("#compare ~ ul a").first.get_attribute("href") or ""
     submission = page.get_by_role("link", name="Its submission").get_attribute("href") or ""
