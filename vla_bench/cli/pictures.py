@@ -50,7 +50,7 @@ def pictures(
     trials: Trials = 1,
     camera: Annotated[str, typer.Option(help="Camera; the suite's first one where empty.")] = "",
     columns: Annotated[int, typer.Option(help="Pictures side by side.", min=1)] = 5,
-    width: Annotated[int, typer.Option(help="Of each picture on the sheet, pixels.", min=32)] = 240,
+    width: Annotated[int, typer.Option(help="Of each picture, pixels.", min=32)] = 240,
     out: Annotated[
         str, typer.Option(metavar="FILE", help="Sheet to write, .webp or .png; SUITE.webp where empty.")
     ] = "",
@@ -90,7 +90,7 @@ def pictures(
     finally:
         env.close()
     if folder:
-        save_each([(task, picture) for task, _, picture in drawn], path)
+        save_each([(task, picture) for task, _, picture in drawn], path, width=width)
     else:
         labelled = [(_label(task, trial, trials), picture) for task, trial, picture in drawn]
         contact_sheet(labelled, columns=columns, width=width).save(path)

@@ -56,7 +56,7 @@ def test_pictures_of_the_command_are_on_the_page(client: TestClient, shown: Call
         answer = client.get(image["src"])
         assert answer.headers["content-type"] == "image/webp"
         with Image.open(io.BytesIO(answer.content)) as picture:
-            assert picture.width >= 64
+            assert 64 <= picture.width <= 240
             assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 5
     os.utime(folder / "toy_reach" / f"{tasks[0]}.webp", (1, 1))
     assert read(client, PAGE).all("img")[0]["src"] != images[0]["src"]
@@ -90,7 +90,7 @@ def test_a_task_of_any_name_has_its_picture(client: TestClient, shown: Callable[
     names = (EVIL, "..", "a/b c", "Größe 3")
     tasks = tuple(replace(of_toy_reach().tasks[0], id=name) for name in names)
     shown(suite_page=lambda *_, **asked: of_toy_reach(tasks=tasks))
-    save_each([(name, np.zeros((8, 8, 3), np.uint8)) for name in names], folder / "toy_reach")
+    save_each([(name, np.zeros((8, 8, 3), np.uint8)) for name in names], folder / "toy_reach", width=8)
     assert len(list((folder / "toy_reach").iterdir())) == len(names)
     images = read(client, PAGE).all("img")
     assert [image["alt"].removeprefix("First picture of task ") for image in images] == list(names)

@@ -46,12 +46,13 @@ def contact_sheet(pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, columns:
     return sheet
 
 
-def save_each(pictures: Sequence[tuple[str, NDArray[np.uint8]]], folder: Path) -> None:
+def save_each(pictures: Sequence[tuple[str, NDArray[np.uint8]]], folder: Path, *, width: int) -> None:
     """Write every picture into a file of its own, `NAME.webp`; the folder is made where it is not there.
 
     Args:
         pictures: name and picture uint8 `[H, W, 3]`.
         folder: to write to.
+        width: of a file, pixels, where the picture is wider; the height follows.
 
     Raises:
         UsageError: it cannot be written to.
@@ -61,7 +62,9 @@ def save_each(pictures: Sequence[tuple[str, NDArray[np.uint8]]], folder: Path) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in pictures:
-            Image.fromarray(picture).save(folder / f"{file_name(name)}.webp", quality=85, method=6)
+            image = Image.fromarray(picture)
+            image.thumbnail((width, image.height), Image.Resampling.LANCZOS)
+            image.save(folder / f"{file_name(name)}.webp", quality=85, method=6)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written to: {error.strerror or error}") from error
 
