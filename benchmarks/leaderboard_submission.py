@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import structlog
 
 from vla_bench.envs.registry import find_suite
@@ -123,9 +124,11 @@ def measure(folder: Path, database: str) -> None:
             marks.setdefault(at.stage, time.monotonic())
 
         with Store.open(folder / "mine.db", read_only=True) as store, BoardClient(url, str(token)) as client:
+            used, own = _processor_s(service.pid), time.process_time()
             begun = time.monotonic()
             sent = submit(client, store, "big", DECLARATION, told=told)
             ended = time.monotonic()
+            used, own = _processor_s(service.pid) - used, time.process_time() - own
     finally:
         service.terminate()
         service.wait(30)
@@ -134,6 +137,12 @@ def measure(folder: Path, database: str) -> None:
     print(f"bundle {sent.bundle_bytes / 2**20:.1f} MiB in {marks['upload'] - begun:.2f} s (first part included)")
     print(f"upload {marks['check'] - marks['upload']:.2f} s, checks and listing {ended - marks['check']:.2f} s")
     print(f"whole submission {ended - begun:.2f} s, state {sent.state}")
+    print(f"processor time: service {used:.1f} s, client (its bundle) {own:.1f} s")
+
+
+def _processor_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 if __name__ == "__main__":
