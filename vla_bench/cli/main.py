@@ -40,6 +40,16 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("run", FIRST, "Run a policy through a suite and print how often it succeeds."),
     CommandEntry("serve", FIRST, "Serve a policy over HTTP or gRPC until stopped."),
     CommandEntry("show", FIRST, "Show the result of a run: rates with intervals, task by task."),
+    CommandEntry(
+        "compare",
+        FIRST,
+        "Compare runs: differences with intervals and Holm-adjusted p-values, and which episodes flipped.",
+    ),
+    CommandEntry(
+        "open",
+        FIRST,
+        "Open a board of one's own results in the browser: every finished run, beside the published figures.",
+    ),
     CommandEntry("doctor", SET_UP, "Say what runs on this machine, what is missing, and the line that installs it."),
     CommandEntry("env", SET_UP, "Create, list and remove the suites' own Python environments."),
     CommandEntry("assets", SET_UP, "Install, check, list and remove assets that no package brings."),
@@ -53,11 +63,6 @@ COMMANDS: tuple[CommandEntry, ...] = (
         "Draw the first picture of each task, as a policy would see it, and put them on one sheet.",
     ),
     CommandEntry("runs", UNDERSTAND, "List the runs in the database, the newest first."),
-    CommandEntry(
-        "compare",
-        UNDERSTAND,
-        "Compare runs: differences with intervals and Holm-adjusted p-values, and which episodes flipped.",
-    ),
     CommandEntry(
         "gate",
         UNDERSTAND,
@@ -97,11 +102,6 @@ COMMANDS: tuple[CommandEntry, ...] = (
         "Send a run to a leaderboard: plan, episodes, traces, provenance, and what you declare of the policy.",
     ),
     CommandEntry("merge", PUBLISH, "Join the runs of other databases (shards) into one."),
-    CommandEntry(
-        "open",
-        PUBLISH,
-        "Open a board of one's own results in the browser: every finished run, beside the published figures.",
-    ),
     CommandEntry(
         "leaderboard",
         PUBLISH,
