@@ -267,8 +267,9 @@ def containers(engine: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("containers")  # they count what the engine runs
-def test_a_real_container_answers_comes_back_and_goes(engine: dict[str, str], policy: str) -> None:
+def test_a_real_container_answers_comes_back_goes_and_dies_with_its_killed_parent(
+    engine: dict[str, str], policy: str
+) -> None:
     with resolve_policy(policy, {"chunk": 3}).connect(DEADLINES) as served:
         (name,) = containers(engine)
         session = served.open_session()
@@ -284,11 +285,7 @@ def test_a_real_container_answers_comes_back_and_goes(engine: dict[str, str], po
         assert served.info.options["image"] == digest
         assert served.open_session().id
     assert containers(engine) == []
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("containers")  # they count what the engine runs
-def test_a_real_container_dies_with_its_killed_parent(engine: dict[str, str], policy: str) -> None:
+    # In the same test: two at a time would count each other's containers.
     code = (
         "import sys, time; from vla_bench.policies.resolve import resolve_policy\n"
         "with resolve_policy(sys.argv[1]).connect() as served:\n    print('up', flush=True); time.sleep(600)"
