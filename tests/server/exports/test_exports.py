@@ -23,7 +23,7 @@ from vla_bench.server.boards import read
 from vla_bench.server.boards.enter import enter_finished_runs
 from vla_bench.server.database import open_store
 from vla_bench.server.exports.dump import PUBLIC, dump_tables
-from vla_bench.server.exports.sheets import Sheet
+from vla_bench.server.exports.sheets import Sheet, board_sheet
 from vla_bench.server.exports.static import LEFT_OUT, export_pages, file_of
 from vla_bench.server.exports.writing import to_csv
 from vla_bench.server.settings import Settings
@@ -64,6 +64,20 @@ def test_a_board_as_csv_has_every_row_with_its_counts(made: Made) -> None:
         summary = made.store.summary(row["run"])
         assert (int(row["n_judged"]), float(row["score"])) == (summary.n_judged, summary.rate)
     assert next(row for row in rows if row["run"] == "third")["unranked"]
+
+
+def test_small_numbers_stand_below_the_column_that_they_are_of(made: Made) -> None:
+    page = read.board_page(made.store.database, made.slug)
+    keys = [column.key for column in page.columns]
+    row = next(row for row in page.rows if row.run == "third")
+    scrambled = replace(row, cells=tuple(reversed(row.cells[1:])))
+    sheet = board_sheet(page, [scrambled])
+    (line,) = sheet.rows
+    values = {cell.key: cell.value for cell in row.cells[1:]}
+    assert {key: line[sheet.columns.index(key)] for key in keys} == {keys[0]: None, **values}
+    assert sheet.paper is not None
+    cells = sheet.paper.blocks[0].rows[0][-len(keys) :]
+    assert cells == [None, *(values[key] for key in keys[1:])]
 
 
 def test_filters_of_the_page_go_with_the_table(made: Made) -> None:

@@ -41,16 +41,26 @@ _ROW = (
 
 def board_sheet(page: BoardPage, rows: Sequence[Row]) -> Sheet:
     """A board: `rows` are those of all pages."""
-    columns = ("row", "mark", "mark_says", *_ROW, *(column.key for column in page.columns), "notes", "source")
-    return Sheet(columns=columns, rows=tuple(map(_row, rows)), paper=_paper(page, rows))
+    keys = [column.key for column in page.columns]
+    whole = tuple((*_row(row), *_cells(row, keys), *_said(row)) for row in rows)
+    columns = ("row", "mark", "mark_says", *_ROW, *keys, "notes", "source")
+    return Sheet(columns=columns, rows=whole, paper=_paper(page, rows))
 
 
 def _row(row: Row) -> tuple[Any, ...]:
-    cells = (cell.text if cell.value is None and cell.text else cell.value for cell in row.cells)
+    return (row.id, row.mark.mark.value, row.mark.text, *(getattr(row, name) for name in _ROW))
+
+
+def _cells(row: Row, keys: Sequence[str]) -> list[Any]:
+    """The row's own cells under the board's columns: it may have fewer, in another order."""
+    found = {cell.key: cell.text if cell.value is None and cell.text else cell.value for cell in row.cells}
+    return [found.get(key) for key in keys]
+
+
+def _said(row: Row) -> tuple[str, str]:
     notes = " ".join(note.text for note in row.notes)
     source = ", ".join(f"{name}: {value}" for name, value in row.source.items() if isinstance(value, (str, int)))
-    named = (getattr(row, name) for name in _ROW)
-    return (row.id, row.mark.mark.value, row.mark.text, *named, *cells, notes, source)
+    return notes, source
 
 
 def _paper(page: BoardPage, rows: Sequence[Row]) -> Table:
@@ -64,18 +74,18 @@ def _paper(page: BoardPage, rows: Sequence[Row]) -> Table:
     shown = [row for row in rows if not row.is_gone and row.state == "listed"]
     blocks = []
     for rank_class, words in [*CLASSES.items(), ("", "not ranked")]:
-        of_class = [_short(row, len(small), is_rate=is_rate) for row in shown if row.rank_class == rank_class]
+        of_class = [_short(row, [column.key for column in small], is_rate=is_rate) for row in shown if row.rank_class == rank_class]
         if of_class:
             blocks.append(Block(f"{page.head.suite}, {page.head.protocol}: {words}", of_class))
     return Table(columns, blocks)
 
 
-def _short(row: Row, n_small: int, *, is_rate: bool) -> list[Cell]:
+def _short(row: Row, small: Sequence[str], *, is_rate: bool) -> list[Cell]:
     policy = f"{row.policy} {row.version}".strip()
     ends = None if row.low is None or row.high is None else (row.low, row.high)
     interval: Cell = ends if is_rate or ends is None else f"[{ends[0]:.2f}, {ends[1]:.2f}]"
-    return [row.rank, policy, row.mark.mark.value, row.n_judged, row.score, interval,
-            *(cell.value for cell in row.cells[:n_small])]  # fmt: skip
+    values = {cell.key: cell.value for cell in row.cells}
+    return [row.rank, policy, row.mark.mark.value, row.n_judged, row.score, interval, *map(values.get, small)]
 
 
 def policy_sheet(page: PolicyPage) -> Sheet:
@@ -83,8 +93,7 @@ def policy_sheet(page: PolicyPage) -> Sheet:
     columns = ("board", "suite", "protocol", "row", "mark", "mark_says", *_ROW)
     rows = []
     for result in (*page.results, *page.gone):
-        whole = _row(result.row)[: 3 + len(_ROW)]
-        rows.append((result.head.slug, result.head.suite, result.head.protocol, *whole))
+        rows.append((result.head.slug, result.head.suite, result.head.protocol, *_row(result.row)))
     return Sheet(columns=columns, rows=tuple(rows))
 
 
