@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from vla_bench.results.leaderboard.people import CHALLENGE, REPLAY, SUBMISSION
-from vla_bench.results.stats.audits import deviating_at_most
+from vla_bench.results.stats.audit import deviating_at_most
 from vla_bench.results.stats.unpaired import independent_p
 from vla_bench.results.tables import AGGREGATE, RUN
 from vla_bench.server.boards.marks import Mark, MarkFacts
