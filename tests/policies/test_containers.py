@@ -141,14 +141,14 @@ def test_a_route_may_be_an_image(tmp_path: Path) -> None:
         ("podman", "all", ["--device", "nvidia.com/gpu=all"]),
         ("podman", "0,1", ["--device", "nvidia.com/gpu=0", "--device", "nvidia.com/gpu=1"]),
         ("apptainer", "all", ["--nv"]),
-        ("apptainer", "0,1", ["--nv", "--env", "CUDA_VISIBLE_DEVICES=0,1"]),
+        ("apptainer", "0,1", ["--nv"]),
     ],
 )
 def test_each_engine_is_told_of_gpus_in_its_own_words(kind: str, gpus: str, flags: list[str]) -> None:
     command = Engine(kind, kind).run_command("name", LAMP, ContainerOptions(gpus=gpus), ["-o", "a=1"], 1234)
     assert " ".join(flags) in " ".join(command)
     without = Engine(kind, kind).run_command("name", LAMP, ContainerOptions(gpus="none"), [], 1234)
-    assert not set(flags[::2]) - {"--env"} & set(without)
+    assert not set(flags[::2]) & set(without)
 
 
 def test_docker_and_podman_publish_on_loopback_without_capabilities() -> None:
@@ -217,6 +217,28 @@ def test_the_token_is_on_no_command_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert token
     assert (folder / "environment").read_text() == token
     assert token not in (folder / "calls").read_text()
+
+
+@pytest.mark.parametrize("kind", ["docker", "podman", "apptainer"])
+def test_values_of_variables_are_in_the_environment_and_on_no_command_line(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_a,b=c")
+    options = ContainerOptions(env=("HF_TOKEN",), gpus="0,1")
+    engine = Engine(kind, kind)
+    command = " ".join(engine.run_command("name", LAMP, options, [], 1234))
+    environment = engine.environment(options, "the-token")
+    assert "hf_a" not in command
+    assert "the-token" not in command
+    if kind == "apptainer":
+        # It keeps nothing of its own environment but what has one of these prefixes.
+        for prefix in ("APPTAINERENV_", "SINGULARITYENV_"):
+            passed = {name: environment[f"{prefix}{name}"] for name in ("HF_TOKEN", "VLA_BENCH_TOKEN")}
+            assert passed == {"HF_TOKEN": "hf_a,b=c", "VLA_BENCH_TOKEN": "the-token"}
+            assert environment[f"{prefix}CUDA_VISIBLE_DEVICES"] == "0,1"
+    else:
+        assert "--env VLA_BENCH_TOKEN --env HF_TOKEN" in command
+        assert (environment["HF_TOKEN"], environment["VLA_BENCH_TOKEN"]) == ("hf_a,b=c", "the-token")
 
 
 def test_apptainer_gets_a_port_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,29 +1,19 @@
-"""A policy server as a child process that cannot outlive its parent, whatever happens to either.
-
-The server runs `vla_bench.policies.child` in a process group of its own. A second, tiny member of that group waits for
-the end of a pipe whose other end only the parent holds, and then kills the group: so the server and all that it started
-end with the parent even after SIGKILL, and even where the policy holds the interpreter lock. Linux's parent-death
-signal is not used: it follows the *thread* that started the child. macOS works the same.
-"""
+"""A policy server of this installation as a child process (`vla_bench.policies.child`), guarded."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import select
-import signal
-import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Mapping
 from time import monotonic
 from typing import IO, Any, Final
 
 import structlog
 
+from vla_bench.policies.guarded import GuardedProcess
 from vla_bench.spec.errors import (
     MissingExtra,
     PolicyRaised,
@@ -33,14 +23,10 @@ from vla_bench.spec.errors import (
     VlaBenchError,
 )
 
-__all__ = ["ChildServer", "how_it_ended"]
+__all__ = ["ChildServer"]
 
 _GRACE_S: Final = 3.0
 """How long a server may take to close its sockets after SIGTERM."""
-_DYING_S: Final = 0.5
-_GUARD: Final = ("/bin/sh", "-c", "read -r _; kill -s KILL 0")
-_TAIL_LINES: Final = 20
-_LINE_BYTES: Final = 4096
 
 _log = structlog.get_logger(__name__)
 
@@ -73,26 +59,22 @@ class ChildServer:
             PolicyTimeout: it did not listen in time.
         """
         self._target = target
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._why = ""
         self.token = secrets.token_urlsafe(24)
         ready_read, ready_write = os.pipe()
         with os.fdopen(ready_read, "rb", buffering=0) as ready:
             try:
-                self._server = _spawn_server(ready_write)
+                # -P: a random.py in the user's folder is not to stand for the standard library's. -u: what the policy
+                # prints last is read even where the process is killed.
+                command = [sys.executable, "-P", "-u", "-m", "vla_bench.policies.child", str(ready_write)]
+                self._process = GuardedProcess(command, pass_fds=(ready_write,))
             finally:
                 os.close(ready_write)
-            self.pid = self._server.pid
-            self._reader = threading.Thread(target=self._read_tail, name=f"policy-{self.pid}-output", daemon=True)
-            self._reader.start()
+            self.pid = self._process.pid
             try:
-                self._guard = _spawn_guard(self.pid)
-            except BaseException:
-                self._server.kill()
-                self._server.wait()
-                raise
-            try:
-                self._give_order({"target": target, "options": dict(options), "token": self.token})
+                # Through a pipe: a command line is there for every user of the machine to read. And only now, so that
+                # a server whose parent died before there was a guard finds an empty order and ends.
+                order = {"target": target, "options": dict(options), "token": self.token}
+                self._process.send(json.dumps(order).encode())
                 self.url = f"http://127.0.0.1:{self._await_port(ready, start_s)}"
             except BaseException:
                 self.stop(grace_s=0.0)
@@ -102,55 +84,20 @@ class ChildServer:
     @property
     def is_alive(self) -> bool:
         """Whether the server's process has not ended."""
-        return self._server.poll() is None
+        return self._process.is_alive
 
     def last_words(self) -> str:
         """How the process ended and the last line that it wrote, or why it was stopped; empty while it lives."""
-        # A dying process closes its sockets a moment before it is seen to have ended.
-        try:
-            status = self._server.wait(_DYING_S)
-        except subprocess.TimeoutExpired:
-            return ""
-        if self._why:
-            return self._why
-        self._reader.join(timeout=1.0)
-        said = next((line for line in reversed(self._tail) if line.strip()), "")
-        return f"{how_it_ended(status)}{f'; its last line: {said}' if said else ''}"
+        return self._process.last_words()
 
     def stop(self, grace_s: float = _GRACE_S, why: str = "it was stopped") -> None:
-        """End the server, its guard and whatever else is in their process group; safe to call twice.
+        """End the server and whatever it started; safe to call twice.
 
         Args:
             grace_s: how long the server may take after SIGTERM before SIGKILL.
             why: what `last_words` says from now on, where the server lives still: it did not die by itself.
         """
-        if self.is_alive and not self._why:
-            self._why = why
-        if self._server.poll() is None and grace_s > 0:
-            self._server.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._server.wait(grace_s)
-        # While the guard lives the group's id cannot have been given to strangers.
-        if self._guard.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-        self._server.kill()
-        self._server.wait()
-        self._guard.wait()
-        for stream in (self._server.stdin, self._guard.stdin):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        # A grandchild that left the group can hold the pipe open: the thread is a daemon, so nobody waits for it.
-        self._reader.join(timeout=1.0)
-
-    def _give_order(self, order: Mapping[str, Any]) -> None:
-        # Through a pipe: a command line is there for every user of the machine to read. And only now, so that a server
-        # whose parent died before there was a guard finds an empty order and ends.
-        assert self._server.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # It died at once: waiting for the port says so.
-            self._server.stdin.write(json.dumps(order).encode())
-            self._server.stdin.close()
+        self._process.stop(grace_s, why)
 
     def _await_port(self, ready: IO[bytes], start_s: float) -> int:
         deadline = monotonic() + start_s
@@ -161,54 +108,13 @@ class ChildServer:
                 raise PolicyTimeout(f"the server of policy {self._target!r} did not start within {start_s:g} s")
             piece = ready.read(65536)
             if not piece:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._server.wait(_GRACE_S)
-                raise ServerUnreachable(f"the server of policy {self._target!r} did not start: {self.last_words()}")
+                words = self._process.last_words(_GRACE_S)
+                raise ServerUnreachable(f"the server of policy {self._target!r} did not start: {words}")
             message += piece
         answer = json.loads(message)
         if "port" not in answer:
             raise _start_error(answer)
         return int(answer["port"])
-
-    def _read_tail(self) -> None:
-        stream = self._server.stdout
-        assert stream is not None
-        with stream:
-            while line := stream.readline(_LINE_BYTES):
-                self._tail.append(line.decode(errors="replace").rstrip())
-
-
-def _spawn_server(ready_fd: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        # -P: a random.py in the user's folder is not to stand for the standard library's. -u: what the policy prints
-        # last is read even where the process is killed.
-        [sys.executable, "-P", "-u", "-m", "vla_bench.policies.child", str(ready_fd)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pass_fds=(ready_fd,),
-        process_group=0,
-    )
-
-
-def _spawn_guard(group: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        _GUARD,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=group,
-    )
-
-
-def how_it_ended(status: int) -> str:
-    """A process's status (negative for a signal) in words."""
-    if status >= 0:
-        return f"it ended with status {status}"
-    try:
-        return f"it was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"it was killed by signal {-status}"
 
 
 def _start_error(answer: Mapping[str, Any]) -> VlaBenchError:

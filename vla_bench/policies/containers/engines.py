@@ -23,6 +23,8 @@ TOKEN_VARIABLE: Final = "VLA_BENCH_TOKEN"
 PORT: Final = 8600
 """Where a policy listens inside of its container."""
 KINDS: Final = ("docker", "podman", "apptainer")
+_PASSED: Final = ("APPTAINERENV_", "SINGULARITYENV_")
+"""Of variables that apptainer sets inside of a container. Source: apptainer.org, "Environment and Metadata"."""
 _ASK_S: Final = 30.0
 _PULL_S: Final = 3600.0
 
@@ -104,13 +106,28 @@ class Engine:
             image.text, *arguments,
         ]  # fmt: skip
 
+    def environment(self, options: ContainerOptions, token: str) -> dict[str, str]:
+        """The environment of `run_command`: values stand here, as a command line is there for everybody to read.
+
+        Args:
+            options: as there.
+            token: that the server may ask for.
+        """
+        given = {TOKEN_VARIABLE: token}
+        if self.kind != "apptainer":
+            return {**os.environ, **given}
+        given |= {name: os.environ.get(name, "") for name in options.env}
+        if options.gpus not in ("auto", "all", "none"):
+            given["CUDA_VISIBLE_DEVICES"] = options.gpus
+        # Singularity knows the second prefix alone; Apptainer knows both, and is silent where they say the same.
+        passed = {f"{prefix}{name}": value for prefix in _PASSED for name, value in given.items()}
+        return {**os.environ, TOKEN_VARIABLE: token, **passed}
+
     def _apptainer(
         self, image: ImageReference, options: ContainerOptions, arguments: Sequence[str], port: int
     ) -> list[str]:
-        variables = ",".join(f"{name}={os.environ.get(name, '')}" for name in options.env)
         return [
             self.program, "--silent", "run", "--containall", "--pid",
-            *(("--env", variables) if variables else ()),
             *(part for mount in options.mounts for part in ("--bind", mount)),
             *self._gpus(options.gpus),
             f"docker://{image.text}", "--host", "127.0.0.1", "--port", str(port), *arguments,
@@ -126,7 +143,7 @@ class Engine:
         if self.kind == "podman":
             devices = [f"nvidia.com/gpu={index}" for index in indices or ["all"]]
             return [part for device in devices for part in ("--device", device)]
-        return ["--nv", *(("--env", f"CUDA_VISIBLE_DEVICES={','.join(indices)}") if indices else ())]
+        return ["--nv"]  # which of them is a variable of its own
 
     def published_port(self, name: str) -> int | None:
         """The loopback port at which a container's server is reached; None until there is one."""

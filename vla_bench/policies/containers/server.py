@@ -1,34 +1,28 @@
 """A policy server in a container that cannot outlive its parent, whatever happens to either.
 
-The engine's program runs in the foreground as our child, and its output is kept. A guard, a tiny process of its own,
-waits for the end of a pipe whose other end only the parent holds, and then removes the container: so it goes away with
-the parent even after SIGKILL. `--rm` removes it where it ends by itself.
+The engine's program runs in the foreground as our guarded child, and its output is kept. The guard removes the
+container, so that it goes away with the parent even after SIGKILL. `--rm` removes it where it ends by itself.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
 import secrets
-import signal
 import socket
-import subprocess
-import threading
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import platformdirs
 import structlog
 
-from vla_bench.policies.containers.engines import TOKEN_VARIABLE, find_engine
+from vla_bench.policies.containers.engines import find_engine
 from vla_bench.policies.containers.image import ImageReference
 from vla_bench.policies.containers.options import ContainerOptions
-from vla_bench.policies.launch import how_it_ended
+from vla_bench.policies.guarded import GuardedProcess
 from vla_bench.spec.errors import PolicyTimeout, ServerUnreachable, UsageError
 
 __all__ = ["ContainerServer", "log_folder"]
@@ -36,7 +30,6 @@ __all__ = ["ContainerServer", "log_folder"]
 GRACE_S: Final = 3
 KEPT_LOGS: Final = 20
 POLL_S: Final = 0.1
-_TAIL_LINES: Final = 20
 _ENGINE_FAULT: Final = 125
 """Status with which an engine says that it was its own fault, or the command line's: nothing ran."""
 # $1 the engine, $2 the container; apptainer's have no name, their processes are all there is. A container may appear
@@ -91,13 +84,18 @@ class ContainerServer:
         self.image_digest = self._engine.fetch(image)
         self.token = secrets.token_urlsafe(24)
         self._name = f"vla-bench-{secrets.token_hex(6)}"
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._why = ""
         self.log_path = _new_log(self._name)
         port = _free_port()
         arguments = [part for key, value in options.items() for part in ("-o", f"{key}={json.dumps(value)}")]
-        self._start(self._engine.run_command(self._name, image, container, arguments, port))
+        self._process = GuardedProcess(
+            self._engine.run_command(self._name, image, container, arguments, port),
+            guard=["/bin/sh", "-c", _GUARD, "guard", self._engine.program, self._removable],
+            env=self._engine.environment(container, self.token),
+            log_path=self.log_path,
+        )
+        self.pid = self._process.pid
         try:
+            self._process.send(b"")
             self.url = f"http://127.0.0.1:{self._await_answer(port, time.monotonic() + start_s, start_s)}"
         except BaseException:
             self.stop(grace_s=0.0)
@@ -107,20 +105,12 @@ class ContainerServer:
     @property
     def is_alive(self) -> bool:
         """Whether the container has not ended."""
-        return self._client.poll() is None
+        return self._process.is_alive
 
     def last_words(self) -> str:
         """How it ended and the last line that it wrote, or why it was stopped; empty while it lives."""
-        try:
-            status = self._client.wait(0.5)
-        except subprocess.TimeoutExpired:
-            return ""
-        if self._why:
-            return self._why
-        self._reader.join(timeout=1.0)
-        said = next((line for line in reversed(self._tail) if line.strip()), "")
-        words = f"{how_it_ended(status)}{f'; its last line: {said}' if said else ''}"
-        return f"{words} (all of it: {self.log_path})"
+        words = self._process.last_words()
+        return f"{words} (all of it: {self.log_path})" if words else ""
 
     def stop(self, grace_s: float = GRACE_S, why: str = "it was stopped") -> None:
         """End and remove it; safe to call twice.
@@ -129,56 +119,17 @@ class ContainerServer:
             grace_s: how long the server may take after SIGTERM before SIGKILL.
             why: what `last_words` says from now on, where it lives still.
         """
-        if self.is_alive and not self._why:
-            self._why = why
-        if self._engine.has_daemon_names:
+        self._process.blame(why)
+        if self._removable:
             if self.is_alive and grace_s > 0:
                 self._engine.ask("stop", "--time", str(max(1, round(grace_s))), self._name)
             self._engine.ask("rm", "--force", self._name)
-        elif self.is_alive and grace_s > 0:
-            self._client.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._client.wait(grace_s)
-        # While the guard lives the group's id cannot have been given to strangers.
-        if self._guard.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-        self._client.wait()
-        self._guard.wait()
-        if self._guard.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._guard.stdin.close()
-        self._reader.join(timeout=1.0)
+        self._process.stop(0.0 if self._removable else grace_s, why)
 
-    def _start(self, command: Sequence[str]) -> None:
-        # By the environment: a command line is there for every user of the machine to read.
-        environment = {**os.environ, TOKEN_VARIABLE: self.token}
-        if not self._engine.has_daemon_names:
-            environment[f"APPTAINERENV_{TOKEN_VARIABLE}"] = self.token
-        self._client = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            process_group=0,
-        )
-        self.pid = self._client.pid
-        self._reader = threading.Thread(target=self._read, name=f"container-{self.pid}-output", daemon=True)
-        self._reader.start()
-        name = self._name if self._engine.has_daemon_names else ""
-        try:
-            self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "guard", self._engine.program, name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                process_group=self.pid,
-            )
-        except BaseException:
-            os.killpg(self.pid, signal.SIGKILL)
-            self._client.wait()
-            raise
+    @property
+    def _removable(self) -> str:
+        """The container's name where the engine knows it by one, else empty."""
+        return self._name if self._engine.has_daemon_names else ""
 
     def _await_answer(self, port: int, deadline: float, start_s: float) -> int:
         found = None if self._engine.has_daemon_names else port
@@ -190,27 +141,17 @@ class ContainerServer:
             elif _answers(found):
                 return found
             if time.monotonic() > deadline:
-                said = next((line for line in reversed(self._tail) if line.strip()), "nothing")
                 raise PolicyTimeout(
                     f"the server in image {self._image.text!r} did not answer /healthz within {start_s:g} s; "
-                    f"its last line: {said} (all of it: {self.log_path})"
+                    f"its last line: {self._process.last_line() or 'nothing'} (all of it: {self.log_path})"
                 )
             time.sleep(POLL_S)
 
     def _start_error(self) -> Exception:
         words = self.last_words()
-        if self._client.returncode == _ENGINE_FAULT:
+        if self._process.status == _ENGINE_FAULT:
             return UsageError(f"{self._engine.kind} refuses to run {self._image.text!r}: {words}")
         return ServerUnreachable(f"the server in image {self._image.text!r} did not start: {words}")
-
-    def _read(self) -> None:
-        stream = self._client.stdout
-        assert stream is not None
-        with stream, self.log_path.open("wb") as kept:
-            while line := stream.readline(1 << 16):
-                self._tail.append(line.decode(errors="replace").rstrip())
-                kept.write(line)
-                kept.flush()
 
 
 def log_folder() -> Path:
