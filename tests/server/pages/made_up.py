@@ -240,7 +240,7 @@ def readers() -> dict[str, Any]:
         "episode_page": lambda database, traces, run_id, episode_id: episode(),
         "compare_page": lambda database, a, b, **asked: compare(),
         "suite_page": lambda database, suite_name, **asked: suite(),
-        "submission_page": lambda database, submission_id: submission(),
+        "submission_page": lambda database, submission_id, **_: submission(),
         "log_page": lambda database, **asked: log(),
         "latency_tables": lambda database: latencies(),
     }

@@ -101,7 +101,7 @@ def test_no_name_becomes_markup(client: TestClient, shown: Callable[..., None]) 
         episode_page=lambda *_: made_up.episode(instruction=EVIL, action_names=(EVIL,) * 7, params={EVIL: EVIL}),
         compare_page=lambda *_, **asked: made_up.compare(a=row, reason=EVIL),
         suite_page=lambda *_, **asked: made_up.suite(traps=(EVIL,), title=EVIL),
-        submission_page=lambda *_: made_up.submission(reason=EVIL, run_name=EVIL, declaration=declaration),
+        submission_page=lambda *_, **__: made_up.submission(reason=EVIL, run_name=EVIL, declaration=declaration),
         log_page=lambda *_, **asked: made_up.log(entries=(log,)),
     )  # fmt: skip
     for address in PAGES:

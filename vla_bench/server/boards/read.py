@@ -145,19 +145,24 @@ def suite_page(database: Database, suite: str, *, after: str = "", size: int = 1
     return _suite.suite_page(database, suite, after=after, size=size)
 
 
-def submission_page(database: Database, submission_id: str) -> SubmissionPage:
-    """A submission as everybody may see it.
+def submission_page(database: Database, submission_id: str, *, reader: str = "") -> SubmissionPage:
+    """A submission as everybody may see it; before it is sealed, as its owner may.
+
+    Args:
+        database: of the results.
+        submission_id: of it.
+        reader: name of the account that asks; empty for everybody.
 
     Raises:
-        NotListed: there is none.
+        NotListed: there is none, or it is not sealed and somebody else's.
     """
-    return _submission.submission_page(database, submission_id)
+    return _submission.submission_page(database, submission_id, reader=reader)
 
 
 def log_page(
     database: Database, *, subject_kind: str = "", subject: str = "", after: str = "", size: int = 100
 ) -> LogPage:
-    """The public log, newest first; of one subject where it is named.
+    """The public log, newest first; of one subject where it is named. A submission's first line is its seal.
 
     Raises:
         UsageError: `after` is not understood.

@@ -25,6 +25,9 @@ PUBLIC = (BOARD, BOARD_ROW, BOARD_PAIR, TASK_CELL, SUBMISSION, REPLAY, CHALLENGE
 _HIDDEN = {"account_id", "draw_key_id", "vector", "seed"}
 """Columns that mean nothing without what stays, that are binary, or that are secret still (a challenge's seed)."""
 
+_UNSEALED = {SUBMISSION: SUBMISSION.c.state != "open", AUDIT: AUDIT.c.action != "submission_open"}
+"""Of these tables only what this lets pass: an upload is nobody's business before its seal."""
+
 
 def dump_tables(database: Database, folder: Path) -> dict[str, int]:
     """Write each public table as CSV and Parquet, and all of them as one file of SQL.
@@ -56,6 +59,8 @@ def dump_tables(database: Database, folder: Path) -> dict[str, int]:
 
 def _sheet(connection: sa.Connection, table: sa.Table, columns: list[sa.Column[Any]]) -> Sheet:
     asked = sa.select(*columns).order_by(*table.primary_key.columns)
+    if table in _UNSEALED:
+        asked = asked.where(_UNSEALED[table])
     found = connection.execution_options(yield_per=IN_BATCH).execute(asked)
     rows = tuple(tuple(_plain(value) for value in row) for row in found)
     return Sheet(columns=tuple(column.name for column in columns), rows=rows)

@@ -72,9 +72,10 @@ def _paper(page: BoardPage, rows: Sequence[Row]) -> Table:
     columns += [] if is_rate else [Column("Length", "length"), Column("95 %", "text")]
     columns += [Column(column.title, "rate") for column in small]
     shown = [row for row in rows if not row.is_gone and row.state == "listed"]
+    keys = [column.key for column in small]
     blocks = []
     for rank_class, words in [*CLASSES.items(), ("", "not ranked")]:
-        of_class = [_short(row, [column.key for column in small], is_rate=is_rate) for row in shown if row.rank_class == rank_class]
+        of_class = [_short(row, keys, is_rate=is_rate) for row in shown if row.rank_class == rank_class]
         if of_class:
             blocks.append(Block(f"{page.head.suite}, {page.head.protocol}: {words}", of_class))
     return Table(columns, blocks)
@@ -91,10 +92,11 @@ def _short(row: Row, small: Sequence[str], *, is_rate: bool) -> list[Cell]:
 def policy_sheet(page: PolicyPage) -> Sheet:
     """A policy over all boards."""
     columns = ("board", "suite", "protocol", "row", "mark", "mark_says", *_ROW)
-    rows = []
-    for result in (*page.results, *page.gone):
-        rows.append((result.head.slug, result.head.suite, result.head.protocol, *_row(result.row)))
-    return Sheet(columns=columns, rows=tuple(rows))
+    rows = tuple(
+        (result.head.slug, result.head.suite, result.head.protocol, *_row(result.row))
+        for result in (*page.results, *page.gone)
+    )
+    return Sheet(columns=columns, rows=rows)
 
 
 def run_sheet(page: RunPage) -> Sheet:

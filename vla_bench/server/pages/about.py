@@ -96,14 +96,16 @@ def log_line(entry: LogEntry) -> dict[str, str]:
 @router.get("/submissions/{submission_id}")
 def submission(request: Request, submission_id: str) -> Response:
     """A submission: where it stands and how it got there."""
-    page = read.submission_page(database(request), submission_id)
-    may_retract = page.state in LISTED and _is_owner(request, page)
+    principal = principal_or_none(request)
+    page = read.submission_page(database(request), submission_id, reader=principal.name if principal else "")
+    is_owner = principal is not None and principal.name == page.account
+    may_retract = is_owner and page.state in LISTED and Scope.SUBMIT in principal.scopes
     links = [url for item in page.declaration.get("links", ()) if (url := safe_url(item))]
     declared = {name: value for name, value in page.declaration.items() if name != "links"}
     return render(
         request,
         "submission.html",
-        etag="" if may_retract else page.etag,
+        etag="" if is_owner else page.etag,
         page=page,
         may_retract=may_retract,
         shortest_reason=SHORTEST_REASON,
@@ -113,11 +115,6 @@ def submission(request: Request, submission_id: str) -> Response:
         declared=[(name.replace("_", " "), value_text(value)) for name, value in declared.items()],
         identity=_identity(page),
     )
-
-
-def _is_owner(request: Request, page: SubmissionPage) -> bool:
-    principal = principal_or_none(request)
-    return principal is not None and principal.name == page.account and Scope.SUBMIT in principal.scopes
 
 
 def _way(page: SubmissionPage) -> list[dict[str, Any]]:

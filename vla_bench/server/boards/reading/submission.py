@@ -18,9 +18,11 @@ __all__ = ["log_page", "submission_page"]
 MOST_ENTRIES, MOST_OWN = 500, 200
 
 _WITH_NUMBERS = ("listed", "auditing", "replayed", "disputed", "re-running", "re-run", "retracted", "withdrawn")
+"""States in which a submission counts as a look at the plan: uploads and refusals show nobody a number."""
+_OPEN, _OPENED = "open", "submission_open"
 
 
-def submission_page(database: Database, submission_id: str) -> SubmissionPage:
+def submission_page(database: Database, submission_id: str, *, reader: str) -> SubmissionPage:
     """See `vla_bench.server.boards.read`."""
     with database.read() as connection:
         statement = (
@@ -31,7 +33,7 @@ def submission_page(database: Database, submission_id: str) -> SubmissionPage:
             .where(SUBMISSION.c.id == submission_id)
         )
         found = connection.execute(statement).mappings().first()
-        if found is None:
+        if found is None or (found["state"] == _OPEN and found["account"] != reader):
             raise NotListed(f"this leaderboard has no submission {submission_id[:80]!r}")
         row = None
         if found["run_id"] is not None and found["state"] in _WITH_NUMBERS:
@@ -46,7 +48,9 @@ def submission_page(database: Database, submission_id: str) -> SubmissionPage:
             sa.select(sa.func.count())
             .select_from(SUBMISSION)
             .where(
-                SUBMISSION.c.policy_digest == found["policy_digest"], SUBMISSION.c.plan_hash == found["plan_hash"]
+                SUBMISSION.c.policy_digest == found["policy_digest"],
+                SUBMISSION.c.plan_hash == found["plan_hash"],
+                SUBMISSION.c.state.in_(_WITH_NUMBERS),
             )
         )  # fmt: skip
         own = (AUDIT.c.subject_kind == "submission", AUDIT.c.subject == submission_id)
@@ -75,7 +79,8 @@ def log_page(database: Database, *, subject_kind: str, subject: str, after: str,
         raise UsageError(f"a page has 1 to {MOST_ENTRIES} lines, not {size}")
     if bool(subject) > bool(subject_kind):
         raise UsageError("a subject is named with its kind: ?subject_kind=submission&subject=…")
-    wanted = sa.select(AUDIT).order_by(AUDIT.c.id.desc()).limit(size + 1)
+    # What is not sealed is nobody's business yet; its seal is the first line.
+    wanted = sa.select(AUDIT).where(AUDIT.c.action != _OPENED).order_by(AUDIT.c.id.desc()).limit(size + 1)
     if subject_kind and subject:
         wanted = wanted.where(AUDIT.c.subject_kind == subject_kind, AUDIT.c.subject == subject)
     elif subject_kind:

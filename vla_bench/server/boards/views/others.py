@@ -224,7 +224,8 @@ class SubmissionPage:
         commitment: of the key that drew its replays, empty before the draw.
         replays: state → how many.
         challenges: plain values, without secrets.
-        n_siblings: submissions of the same policy on the same plan, this one included.
+        n_siblings: submissions of the same policy on the same plan that were listed, tombstones and this one included;
+            uploads and refusals show no number and do not count.
         log: its own lines, oldest first.
         etag: changes with whatever this page shows.
     """
