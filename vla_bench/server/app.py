@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from vla_bench import __version__
 from vla_bench.results.store import Store
 from vla_bench.server import accounts, api, exports, health, problems, replays, submissions
-from vla_bench.server.accounts.access import count_reader
+from vla_bench.server.accounts.reading import CountReaders
 from vla_bench.server.database import open_store
 from vla_bench.server.metrics import Metrics
 from vla_bench.server.middleware import EveryRequest
@@ -67,9 +67,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
     app.state.error_page = error_page
     problems.add_handlers(app)
     # Exports before pages: a board's page answers to every address below /boards.
-    for part in (health, api, submissions, accounts, replays):
+    for part in (health, api, submissions, accounts, replays, exports):
         app.include_router(part.router)
-    for readable in (exports.router, pages):
-        app.include_router(readable, dependencies=[Depends(count_reader)])
+    app.include_router(pages)
+    # Inside of the other: its refusals too have an id, headers and a line in the log.
+    app.add_middleware(CountReaders)
     app.add_middleware(EveryRequest, owner=app, settings=settings, metrics=metrics)
     return app

@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse
 
 from vla_bench.results.schema import HEAD
 from vla_bench.results.store import Store
+from vla_bench.server.accounts.access import is_from_here
 from vla_bench.server.database import revision_of
 from vla_bench.server.metrics import CONTENT_TYPE, queue_state
 from vla_bench.server.problems import Problem
-from vla_bench.server.settings import is_loopback
 from vla_bench.spec.errors import StoreError
 
 __all__ = ["router"]
@@ -65,7 +65,7 @@ def _check_may_measure(request: Request) -> None:
     if wanted:
         if not hmac.compare_digest(given.encode(), wanted.encode()):
             raise Problem(401, "metrics want their bearer token", headers={"WWW-Authenticate": "Bearer"})
-    elif request.client is not None and not is_loopback(request.client.host):
+    elif not is_from_here(request):
         raise Problem(403, "metrics are for this machine alone until a token is set")
 
 

@@ -8,7 +8,6 @@ change something must say that they come from this one: by `Sec-Fetch-Site`, or 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -23,15 +22,14 @@ from vla_bench.server.problems import Problem
 from vla_bench.server.settings import Settings, is_loopback
 
 __all__ = [
-    "address_of", "check_same_origin", "count_reader", "limits_of", "principal_or_none", "require", "sign_in",
+    "SAFE", "address_of", "check_same_origin", "is_from_here", "limits_of", "principal_or_none", "require", "sign_in",
     "sign_in_with", "sign_out",
 ]  # fmt: skip
 
 COOKIE_DAYS = 14
 _SALT = "vla-bench/sign-in/1"
-_SAFE = ("GET", "HEAD", "OPTIONS")
-_LOADED = re.compile(r"^/(static|badges|account)(/|$)|^/suites/[^/]+/pictures/|/film/[^/]+$")
-"""Pictures, styles and badges, of which one page has many; and signing in."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
 
 
 def require(scope: Scope | None = None) -> Callable[[Request], Principal]:
@@ -70,7 +68,7 @@ def principal_or_none(request: Request) -> Principal | None:
     cookie = request.cookies.get(_cookie_name(_settings(request)), "")
     if not cookie:
         return None
-    if request.method not in _SAFE:
+    if request.method not in SAFE:
         check_same_origin(request)
     return _of_cookie(request, cookie)
 
@@ -144,19 +142,9 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def count_reader(request: Request) -> None:
-    """A dependency of what everybody may read: counts a read of somebody without a token.
-
-    Not counted: who asks for what changed; what pages load and others embed; and this machine, for a board of one's
-    own (`vla-bench open`) and for the static export.
-
-    Raises:
-        Problem: 429, with `Retry-After`.
-    """
-    address = address_of(request)
-    is_read = request.method in _SAFE and not _LOADED.search(request.url.path)
-    if is_read and not {"authorization", "if-none-match"} & set(request.headers) and not is_loopback(address):
-        limits_of(request).count_read(address)
+def is_from_here(request: Request) -> bool:
+    """Whether somebody at this machine asks, and not a proxy on it for somebody else."""
+    return is_loopback(address_of(request)) and not {"x-forwarded-for", "forwarded"} & set(request.headers)
 
 
 def _of_token(request: Request, text: str) -> Principal:

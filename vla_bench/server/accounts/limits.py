@@ -14,6 +14,9 @@ from vla_bench.server.settings import Settings
 
 __all__ = ["RateLimits"]
 
+LIGHT = 20
+"""What costs little, because it is loaded by a page or known to the reader, may be asked this many times as often."""
+
 
 class RateLimits:
     """The limits of one service. Addresses and accounts are counted apart."""
@@ -22,16 +25,20 @@ class RateLimits:
         """Open the storage that the settings name."""
         self._limiter = MovingWindowRateLimiter(storage_from_string(settings.limits))
         self._reads = RateLimitItemPerMinute(settings.reads_per_minute)
+        self._light_reads = RateLimitItemPerMinute(LIGHT * settings.reads_per_minute)
         self._submissions = RateLimitItemPerHour(settings.submissions_per_hour)
         self._failures = RateLimitItemPerMinute(settings.failed_tokens_per_minute)
 
-    def count_read(self, address: str) -> None:
-        """Count a read of somebody without a token.
+    def count_read(self, address: str, *, is_light: bool = False) -> None:
+        """Count a read of somebody without a token; a light one apart, under a limit of its own.
 
         Raises:
             Problem: 429, with `Retry-After`.
         """
-        self._count(self._reads, "reads", address, "reads")
+        if is_light:
+            self._count(self._light_reads, "light reads", address, "reads")
+        else:
+            self._count(self._reads, "reads", address, "reads")
 
     def count_submission(self, account_id: int) -> None:
         """Count a submission.

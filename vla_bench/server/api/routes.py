@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from vla_bench.results.database import Database
-from vla_bench.server.accounts.access import count_reader
 from vla_bench.server.api.answers import PROBLEMS, answer
 from vla_bench.server.api.models import Boards, EpisodeOut, RunOut
 from vla_bench.server.boards import read
@@ -30,7 +29,7 @@ from vla_bench.spec.outcomes import Outcome
 __all__ = ["router"]
 
 
-router = APIRouter(prefix="/api/v1", tags=["read"], responses=PROBLEMS, dependencies=[Depends(count_reader)])
+router = APIRouter(prefix="/api/v1", tags=["read"], responses=PROBLEMS)
 
 _PLAIN = r"^[^\x00]*$"
 _DATE = r"^(\d{4}-\d{2}-\d{2})?$"
