@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from tests.cli.conftest import Run
 from vla_bench.cli import schemas
+from vla_bench.cli.policy_schemas import LookModel, PoliciesModel
 from vla_bench.cli.schemas import (
     DoctorModel,
     EnvListModel,
     PlanModel,
-    PoliciesModel,
     SuitesModel,
     json_schemas,
 )
@@ -30,6 +30,7 @@ PLAN = ("plan", "--suite", "toy_reach", "--trials", "2")
         (("suites",), SuitesModel),
         (("suites", "toy_reach"), SuitesModel),
         (("policies",), PoliciesModel),
+        (("policies", "noop"), LookModel),
         (PLAN, PlanModel),
         (("doctor",), DoctorModel),
         (("env", "list"), EnvListModel),
@@ -60,6 +61,7 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
         "pictures",
         "plan",
         "policies",
+        "policies POLICY",
         "run",
         "run --dry-run",
         "runs",

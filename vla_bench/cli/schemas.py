@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from vla_bench.cli.board_schemas import BOARD_MODELS
 from vla_bench.cli.comparison_schemas import CompareModel, GateModel, GatePlanModel
 from vla_bench.cli.group_schemas import GroupListModel, GroupShowModel
+from vla_bench.cli.policy_schemas import LookModel, PoliciesModel
 from vla_bench.cli.replay_schemas import AgainstModel, DiffModel, ReportModel, VerifyModel, VideoModel
 
 __all__ = [
     "AssetsListModel", "AssetsModel", "CheckModel", "DoctorModel", "EnvListModel", "EnvModel", "EpisodeModel",
-    "PicturesModel", "PlanModel", "PoliciesModel", "PolicyModel", "PolicyOptionModel", "PreviewModel", "RunModel",
-    "RunsModel", "SuiteModel", "SuitesModel", "TaskModel", "json_schemas",
+    "PicturesModel", "PlanModel", "PreviewModel", "RunModel", "RunsModel", "SuiteModel", "SuitesModel", "TaskModel",
+    "json_schemas",
 ]  # fmt: skip
 
 
@@ -64,30 +65,6 @@ class SuitesModel(_Model):
     """`vla-bench suites --json`."""
 
     suites: list[SuiteModel]
-
-
-class PolicyOptionModel(_Model):
-    """One option of a policy, as `-o name=value` takes it. `default` is null where the option must be given."""
-
-    name: str
-    default: Any
-    is_required: bool
-
-
-class PolicyModel(_Model):
-    """One registered policy. `problem` says why it cannot be used here, empty where it can."""
-
-    name: str
-    summary: str
-    target: str
-    options: list[PolicyOptionModel]
-    problem: str
-
-
-class PoliciesModel(_Model):
-    """`vla-bench policies --json`."""
-
-    policies: list[PolicyModel]
 
 
 class EpisodeModel(_Model):
@@ -376,6 +353,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     models: dict[str, type[BaseModel]] = {
         "suites": SuitesModel,
         "policies": PoliciesModel,
+        "policies POLICY": LookModel,
         "plan": PlanModel,
         "pictures": PicturesModel,
         "run": RunModel,
