@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vla_bench.results.stats.chains import (
     counted,
+    independent_lengths,
     mean_length,
     noninferior_independent_lengths,
     noninferior_lengths,
@@ -80,6 +81,21 @@ def test_lengths_against_a_published_distribution() -> None:
     assert noninferior_independent_lengths({5: 20}, {5: 20}, 0.01).verdict is Verdict.INCONCLUSIVE
     assert noninferior_independent_lengths({3: 1000}, LENGTHS, 0.25).verdict is Verdict.FAIL
     assert noninferior_independent_lengths({}, LENGTHS, 0.25) is None
+
+
+def test_two_average_lengths_of_independent_chains_are_what_statsmodels_says() -> None:
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+    a = np.repeat(list(LENGTHS), list(LENGTHS.values())).astype(float)
+    b = np.repeat([0.0, 3.0, 5.0], [60, 120, 300])
+    found = independent_lengths(a.mean(), a.var(ddof=1), len(a), b.mean(), b.var(ddof=1), len(b))
+    assert found is not None
+    both = CompareMeans(DescrStatsW(a), DescrStatsW(b))
+    assert found.p == pytest.approx(both.ztest_ind(usevar="unequal")[1], rel=1e-9)
+    assert (found.interval.low, found.interval.high) == pytest.approx(both.zconfint_diff(usevar="unequal"), rel=1e-9)
+    assert found.difference == a.mean() - b.mean()
+    assert independent_lengths(5.0, 0.0, 100, 4.0, 0.0, 100) is None
+    assert independent_lengths(5.0, 1.0, 0, 4.0, 1.0, 100) is None
 
 
 @pytest.mark.slow

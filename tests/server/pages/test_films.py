@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vla_bench.results.store import Store
+from vla_bench.server.pages import films
 from vla_bench.server.pages.films import FilmCabinet
 from vla_bench.server.problems import Problem
 
@@ -84,3 +85,15 @@ def test_what_has_no_trace_or_no_suite_here_says_why() -> None:
     assert "No trace" in cabinet.obstacle("toy_reach", "standard/1", has_trace=False)
     assert "unknown suite" in cabinet.obstacle("elsewhere", "standard/1", has_trace=True)
     assert cabinet.obstacle("toy_reach", "standard/1", has_trace=True) == ""
+
+
+def test_only_the_newest_failures_are_remembered(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(films, "MOST_FAILURES", 2)
+    monkeypatch.setattr(films, "_run_child", lambda *_: "it broke off")
+    cabinet = FilmCabinet(tmp_path / "films")
+    with Store.open(toy_run, read_only=True) as store:
+        for key in ("first", "second", "third"):
+            assert cabinet.make(store, "toy", "0" * 16, key) is None
+    assert [cabinet.state(key) for key in ("first", "second", "third")] == ["", "it broke off", "it broke off"]

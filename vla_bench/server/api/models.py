@@ -61,21 +61,7 @@ class RunOut(BaseModel):
     @classmethod
     def of(cls, page: RunPage) -> RunOut:
         """The page in this form."""
-        return cls(
-            head=page.head,
-            columns=page.columns,
-            row=page.row,
-            summary=page.summary.to_dict(),
-            tasks=page.tasks,
-            n_tasks=page.n_tasks,
-            plan_hash=page.plan_hash,
-            command=page.command,
-            machines=[(dict(machine), n) for machine, n in page.machines],
-            declaration=dict(page.declaration),
-            suite=dict(page.suite),
-            policy=dict(page.policy),
-            others=page.others,
-        )
+        return cls(**_same(cls, page) | {"summary": page.summary.to_dict()})
 
 
 class EpisodeOut(BaseModel):
@@ -102,22 +88,11 @@ class EpisodeOut(BaseModel):
     @classmethod
     def of(cls, page: EpisodePage) -> EpisodeOut:
         """The page in this form."""
-        return cls(
-            head=page.head,
-            row=page.row,
-            line=page.line,
-            instruction=page.instruction,
-            horizon=page.horizon,
-            env_seed=page.env_seed,
-            policy_seed=page.policy_seed,
-            params=dict(page.params),
-            attempts=page.attempts,
-            stages=page.stages,
-            action_names=page.action_names,
-            actions=None if page.actions is None else page.actions.tolist(),
-            query_steps=None if page.query_steps is None else page.query_steps.tolist(),
-            latency_ms=None if page.latency_ms is None else page.latency_ms.tolist(),
-            previous=page.previous,
-            following=page.following,
-            replays=page.replays,
-        )
+        arrays = {name: getattr(page, name) for name in ("actions", "query_steps", "latency_ms")}
+        lists = {name: None if found is None else found.tolist() for name, found in arrays.items()}
+        return cls(**_same(cls, page) | lists)
+
+
+def _same(model: type[BaseModel], page: object) -> dict[str, Any]:
+    """What the answer has of its page under the page's own names."""
+    return {name: getattr(page, name) for name in model.model_fields}

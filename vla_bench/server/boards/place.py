@@ -14,7 +14,9 @@ from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import VlaBenchError
 
 __all__ = [
+    "AVG_LENGTH",
     "ORIGINAL",
+    "RATE",
     "STAND_IN",
     "Placement",
     "board_slug",

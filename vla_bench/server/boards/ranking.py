@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from vla_bench.results.leaderboard.boards import BOARD, BOARD_PAIR, BOARD_ROW
 from vla_bench.results.rows import now
+from vla_bench.results.stats.chains import independent_lengths
 from vla_bench.results.stats.power import detectable_paired, worst_discordance
 from vla_bench.results.stats.ranks import group_letters, rank_ranges
 from vla_bench.results.stats.several import holm
@@ -119,14 +120,10 @@ def _independent(a: RowMapping, b: RowMapping, form: str) -> float:
     if form != AVG_LENGTH:
         return independent_p(a["n_success"], a["n_judged"], b["n_success"], b["n_judged"])
     variances = [chain_variance(row["cells"]) for row in (a, b)]
-    if None in variances:
+    if variances[0] is None or variances[1] is None:
         return 1.0
-    error = math.sqrt(sum(v / row["n_judged"] for v, row in zip(variances, (a, b), strict=True) if v is not None))
-    if error < 1e-12:
-        return 1.0
-    from scipy.stats import norm
-
-    return float(2 * norm.sf(abs(a["score"] - b["score"]) / error))
+    found = independent_lengths(a["score"], variances[0], a["n_judged"], b["score"], variances[1], b["n_judged"])
+    return 1.0 if found is None else found.p
 
 
 def _ranks(members: Sequence[RowMapping], p_values: NDArray[np.float64]) -> dict[int, dict[str, Any]]:

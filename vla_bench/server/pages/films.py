@@ -32,6 +32,8 @@ WAIT_S = 20.0
 """How long whoever asked waits for it; it goes on being made after that."""
 LIMIT_S = 180.0
 """The longest replay."""
+MOST_FAILURES = 500
+"""Episodes whose last failure is remembered; the oldest is forgotten, and says nothing of it any more."""
 _INDEX = "index.json"
 
 log = structlog.get_logger(__name__)
@@ -148,18 +150,23 @@ class FilmCabinet:
             self._failures.pop(key, None)
             said = _run_child({**order, "folder": str(unfinished)}, self._limit_s)
             if said:
-                self._failures[key] = said
+                self._note_failure(key, said)
                 return
             shutil.rmtree(self._folder / key, ignore_errors=True)
             unfinished.rename(self._folder / key)
             self._make_room(key)
         except OSError as error:
             log.error("film_failed", key=key, error=str(error))
-            self._failures[key] = "The pictures could not be stored."
+            self._note_failure(key, "The pictures could not be stored.")
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
             self._busy = ""
             self._lock.release()
+
+    def _note_failure(self, key: str, said: str) -> None:
+        self._failures[key] = said
+        while len(self._failures) > MOST_FAILURES:
+            del self._failures[next(iter(self._failures))]
 
     def _make_room(self, newest: str) -> None:
         films = [path for path in self._folder.iterdir() if path.is_dir() and not path.name.startswith(".")]

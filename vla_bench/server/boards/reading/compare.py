@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from vla_bench.results.database import Database
 from vla_bench.results.leaderboard.boards import BOARD, BOARD_ROW, TASK_CELL
-from vla_bench.results.stats.chains import counted, noninferior_lengths
+from vla_bench.results.stats.chains import counted, independent_lengths, noninferior_lengths
 from vla_bench.results.stats.paired import Pairs, tango_interval
 from vla_bench.results.stats.rates import Interval
 from vla_bench.results.stats.unpaired import independent_p, score_interval
@@ -150,15 +149,12 @@ def _unpaired(a: RowMapping, b: RowMapping, boards: dict[int, RowMapping]) -> _T
         interval, p = score_interval(*counts), independent_p(*counts)
         return _Test(kind="independent", reason=why, difference=difference, interval=interval, p=p)
     variances = [chain_variance(row["cells"]) for row in (a, b)]
-    error = math.sqrt(sum((v or 0.0) / row["n_judged"] for v, row in zip(variances, (a, b), strict=True)))
-    if error < 1e-12:
-        return _Test(kind="none", reason="neither of them varies: there is no error to see", difference=difference)
-    from scipy.stats import norm
-
-    half = float(norm.isf(0.025)) * error
-    interval = Interval(difference - half, difference + half, "normal")
-    p = float(2 * norm.sf(abs(difference) / error))
-    return _Test(kind="independent", reason=why, difference=difference, interval=interval, p=p)
+    if variances[0] is None or variances[1] is None:
+        return _Test(reason="a share of chains is missing", difference=difference)
+    found = independent_lengths(a["score"], variances[0], a["n_judged"], b["score"], variances[1], b["n_judged"])
+    if found is None:
+        return _Test(reason="neither of them varies: there is no error to see", difference=difference)
+    return _Test(kind="independent", reason=why, difference=difference, interval=found.interval, p=found.p)
 
 
 def _episodes(
