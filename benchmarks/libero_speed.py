@@ -159,23 +159,32 @@ def workers(arguments: argparse.Namespace) -> None:
         try:
             for env in envs:
                 env.reset(plan[0])
-            used = [sum(psutil.Process(env.pid).cpu_times()[:2]) for env in envs]
-            begin = perf_counter()
+            processes, here = [psutil.Process(env.pid) for env in envs], psutil.Process()
+            begin, used, used_here = perf_counter(), _cpu_s(processes), _cpu_s([here])
             threads = [threading.Thread(target=_episodes, args=(env, plan, arguments.episodes)) for env in envs]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             n_episodes = n_workers * arguments.episodes
-            times[n_workers] = (perf_counter() - begin) / n_episodes
-            used_after = [sum(psutil.Process(env.pid).cpu_times()[:2]) for env in envs]
-            cpu[n_workers] = (sum(used_after) - sum(used)) / n_episodes
+            wall_s = perf_counter() - begin
+            times[n_workers] = wall_s / n_episodes
+            cpu[n_workers] = (_cpu_s(processes) - used) / n_episodes
+            own = (_cpu_s([here]) - used_here) / n_episodes
         finally:
             for env in envs:
                 env.close()
-        print(f"{n_workers} workers: {times[n_workers]:.2f} s per episode, {cpu[n_workers]:.2f} CPU s", flush=True)
+        print(
+            f"{n_workers} workers: {times[n_workers]:.2f} s per episode; CPU {cpu[n_workers]:.2f} s in the worker, "
+            f"{own:.3f} s here; {cpu[n_workers] / times[n_workers]:.2f} cores in use",
+            flush=True,
+        )
     print(f"two workers: {times[1] / times[2]:.2f} x one by the clock")
     print(f"two workers: {2 * cpu[1] / cpu[2]:.2f} x one if each had a core of its own")
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def _episodes(env: Any, plan: Any, n_episodes: int) -> None:

@@ -197,6 +197,32 @@ def test_a_worker_sends_the_pictures_of_this_process(opened: Any):
         worker.close()
 
 
+def drawing_threads(env: Any) -> list[str]:
+    """Threads that Mesa's software renderer has in a worker."""
+    names = [path.read_text() for path in Path(f"/proc/{env.pid}/task").glob("*/comm")]
+    return [name for name in names if name.startswith("llvmpipe")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the names of threads from /proc")
+def test_a_worker_draws_in_one_thread_and_in_more_where_told_with_the_same_pixels(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+):
+    if "llvmpipe" not in choose_renderer("mujoco").facts["renderer"]:
+        pytest.skip("pictures are not drawn by llvmpipe here")
+    suite = family.suite("metaworld_push", "standard")
+    pictures, n_threads = [], []
+    for given in ("", "3"):
+        monkeypatch.setenv("LP_NUM_THREADS", given) if given else monkeypatch.delenv("LP_NUM_THREADS", raising=False)
+        worker = open_env(suite, EnvOptions(cameras=CAMERAS))
+        try:
+            pictures.append(worker.reset(make_plan(suite).episodes[0]).images)
+            n_threads.append(len(drawing_threads(worker)))
+        finally:
+            worker.close()
+    assert n_threads == [0, 3]
+    assert all(np.array_equal(pictures[0][camera], pictures[1][camera]) for camera in CAMERAS)
+
+
 @pytest.mark.slow
 def test_the_suite_with_pictures_passes_the_conformance_kit():
     assert check_suite("metaworld_reach", protocol="compact", n_steps=12)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import psutil
 
-from vla_bench.envs import WorkerLimits, find_suite
+from vla_bench.envs import EnvOptions, WorkerLimits, find_suite
+from vla_bench.envs.runtime.supervisor import WorkerEnv
 from vla_bench.spec.episode import Episode, make_plan
 
 SUITE = find_suite("toy_reach_faults")
 EPISODES = make_plan(SUITE).episodes
 STILL = np.zeros((4, 4), np.float32)
-LIMITS = WorkerLimits(start_s=30, call_s=20, close_s=2)
+LIMITS = WorkerLimits(start_s=30, reset_s=20, call_s=20, close_s=2)
+
+
+CAMERAS = EnvOptions(cameras=("front", "wrist"))
+
+Start = Callable[..., WorkerEnv]
+"""The fixture `start`: options of the env, and limits by name, where they are not `LIMITS`."""
+
+
+def run(env: WorkerEnv, episode: Episode, n_chunks: int = 10) -> None:
+    env.reset(episode)
+    for _ in range(n_chunks):
+        env.advance(STILL)
 
 
 def faulty(kind: str, step: int = 1, **fault: Any) -> Episode:

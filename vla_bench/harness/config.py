@@ -41,7 +41,9 @@ class RunConfig:
         workers: simulators at a time, None for as many as the machine has cores.
         max_attempts: tries per episode and command.
         deadlines: how long a policy may take.
-        env_start_s, env_call_s: how long a simulator may take to start and per call, seconds.
+        env_start_s: how long a simulator may take to start, and for its first episode's scene, seconds.
+        env_reset_s: for the scene of each later episode, seconds; `env_call_s` where that is more.
+        env_call_s: for the actions of one answer, and their pictures, seconds.
         env_growth_bytes: resident memory that a simulator may take beyond what it has after its first reset.
         server_wait_s: how long the run waits for a policy server that went away, seconds.
         max_restarts: times that a server of ours is started anew without an episode judged in between.
@@ -74,6 +76,7 @@ class RunConfig:
     max_attempts: int = 3
     deadlines: Deadlines = Deadlines()
     env_start_s: float = 120.0
+    env_reset_s: float = 120.0
     env_call_s: float = 30.0
     env_growth_bytes: int = 2 << 30
     server_wait_s: float = 30.0
@@ -88,6 +91,7 @@ class RunConfig:
             "workers": self.workers is None or self.workers >= 1,
             "max_attempts": self.max_attempts >= 1,
             "env_start_s": self.env_start_s > 0,
+            "env_reset_s": self.env_reset_s > 0,
             "env_call_s": self.env_call_s > 0,
             "env_growth_bytes": self.env_growth_bytes > 0,
             "db_wait_s": self.db_wait_s > 0,

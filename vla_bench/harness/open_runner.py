@@ -43,6 +43,7 @@ def open_runner(
         limits=replace(
             WorkerLimits(),
             start_s=config.env_start_s,
+            reset_s=config.env_reset_s,
             call_s=config.env_call_s,
             memory_growth_bytes=config.env_growth_bytes,
         ),

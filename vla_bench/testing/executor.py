@@ -106,7 +106,7 @@ class _Kit:
             bindings={"": binding},
             settings=settings,
             options=EnvOptions(privileged=binding.wants_privileged),
-            limits=WorkerLimits(start_s=deadline_s, call_s=deadline_s),
+            limits=WorkerLimits(start_s=deadline_s, reset_s=deadline_s, call_s=deadline_s),
             isolation=kind.isolation,
             line_of=_LazyPolicy(),
         )

@@ -14,12 +14,14 @@ class WorkerLimits:
 
     Attributes:
         start_s: seconds until its env is open, and for its first reset (assets are loaded, models compiled).
-        call_s: seconds of silence in each later reset and advance.
+        reset_s: seconds in each later reset, which may load and compile another scene; `call_s` where that is more.
+        call_s: seconds of silence in each advance.
         close_s: seconds to free the simulator.
         memory_growth_bytes: resident memory beyond what it has after its first reset.
     """
 
     start_s: float = 120.0
+    reset_s: float = 120.0
     call_s: float = 30.0
     close_s: float = 5.0
     memory_growth_bytes: int = 2 << 30

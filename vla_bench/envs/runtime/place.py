@@ -20,6 +20,9 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # Mesa's software renderer takes a thread for every core else, and workers take them from one another. With 0 it
+    # draws in the thread that asks; the pixels are the same.
+    "LP_NUM_THREADS": "0",
     # Simulators that go through sets of strings do so in the same order in every process.
     "PYTHONHASHSEED": "0",
 }

@@ -113,11 +113,14 @@ class WorkerEnv:
         return self._process.pid
 
     def reset(self, episode: Episode) -> EnvState:
-        """See `EnvHandle`. The first one has `limits.start_s`."""
+        """See `EnvHandle`. The first one has `limits.start_s`, later ones have `limits.reset_s`."""
         self._doing, self._step = f"the reset of {episode.task} trial {episode.trial}", -1
+        if self._is_warm:
+            self._deadline_s = max(self._limits.reset_s, self._limits.call_s)
         state = self._state(self._call(["reset", to_plain(episode)]))
+        self._deadline_s = self._limits.call_s
         if not self._is_warm:
-            self._deadline_s, self._is_warm = self._limits.call_s, True
+            self._is_warm = True
             self._process.limit_memory()
         self._doing, self._step = f"{episode.task} trial {episode.trial}", 0
         return state
