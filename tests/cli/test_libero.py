@@ -21,6 +21,10 @@ def test_a_home_without_libero_is_told_the_line_and_yes_types_it(vla_bench: Run,
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.endswith(". Type: vla-bench env create libero\n")
     assert len(refused.stderr.splitlines()) == 1
+    unknown = vla_bench("run", "--policy", "lamb-chop", "--suite", "libero_object", "--yes")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "unknown policy 'lamb-chop'" in unknown.stderr
+    assert "FILE.py:CLASS" in unknown.stderr
     assert not (home / "envs").exists()
     done = vla_bench(*command, "--yes", "--env-timeout", "300", timeout_s=1200)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -153,7 +153,7 @@ def run(
         command=typed_command(),
     )
     if yes:
-        create_missing_env(suite)
+        create_missing_env(config)
     if dry_run:
         print_preview_of(config, as_json=as_json)
     else:

@@ -12,14 +12,18 @@ from vla_bench.spec.outcomes import ExitCode
 __all__ = ["create_missing_env", "print_preview_of", "run_and_print"]
 
 
-def create_missing_env(suite: str) -> None:
-    """Create the suite's environment where it cannot run without."""
+def create_missing_env(config: RunConfig) -> None:
+    """Create the suite's environment where it cannot run without; not for a policy that does not exist."""
     from vla_bench.cli.env import create
     from vla_bench.envs.registry import family_of
     from vla_bench.envs.runtime.install import installation_status
+    from vla_bench.policies.resolve import resolve_policy
 
-    if not installation_status(family_of(suite)).is_ready:
-        create(suite)
+    family = family_of(config.suite)
+    if isinstance(config.policy, str):
+        resolve_policy(config.policy, config.policy_options)
+    if not installation_status(family).is_ready:
+        create(config.suite)
 
 
 def print_preview_of(config: RunConfig, *, as_json: bool) -> None:

@@ -72,12 +72,15 @@ class UnknownName(UsageError):
     kind = "unknown_name"
     noun: ClassVar[str] = "name"
     listing: ClassVar[str] = "vla-bench --help"
+    others: ClassVar[str] = ""
+    """What may be given instead of a name; said where no name is near."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         self.near = tuple(near_matches(name, known))
         hint = f" Did you mean {' or '.join(repr(match) for match in self.near)}?" if self.near else ""
-        super().__init__(f"unknown {self.noun} {name!r}.{hint} See `{self.listing}`.")
+        others = f" {self.others}" if self.others and not self.near else ""
+        super().__init__(f"unknown {self.noun} {name!r}.{hint} See `{self.listing}`.{others}")
 
     def __reduce__(self) -> tuple[type, tuple[str, tuple[str, ...]]]:
         return type(self), (self.name, self.near)
@@ -105,6 +108,7 @@ class UnknownPolicy(UnknownName):
     """Raised when a policy is neither a registered name, nor a URL, nor a configuration file."""
 
     kind, noun, listing = "unknown_policy", "policy", "vla-bench policies"
+    others = "Or give a server's URL, a class (FILE.py:CLASS), a configuration (FILE.yaml) or an image (docker://NAME)."
 
 
 class UnknownRun(UnknownName):
