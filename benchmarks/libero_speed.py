@@ -85,6 +85,8 @@ def switches(arguments: argparse.Namespace) -> None:
     without = {name: ",".join(other for other in names if other != name) for name in names}
     settings = {"all taken": {}, **{f"no {name}": {"speedups": text} for name, text in without.items()}}
     settings |= {"none": {"speedups": "none"}, "every step drawn": {"lazy": False}}
+    if arguments.rows:
+        settings = {name: settings[name] for name in ("all taken", *arguments.rows)}
     task = {"suite": arguments.suite, "task": arguments.task}
     print(f"{task['suite']} task {task['task']}, CPU time; {arguments.trials} episodes of 10 + {arguments.steps} steps")
     print(f"{'':<24} {'s an episode':>12} {'x':>6} {'reset ms, trial 49':>19} {'ms a step':>10}  bits")
@@ -96,7 +98,7 @@ def switches(arguments: argparse.Namespace) -> None:
         first = first or records
         faults = [fault for pair in zip(records, first, strict=True) if (fault := difference(*pair))]
         blind = {**task, "cameras": False, "digests": False, "speedups": changes.get("speedups", "")}
-        reset = play(python, trials=50, steps=0, settling=0, **blind)[-1]["reset_cpu_s"]
+        reset = play(python, first=48, trials=50, steps=0, settling=0, **blind)[-1]["reset_cpu_s"]
         step = np.mean([r["cpu_s"] - r["reset_cpu_s"] for r in play(python, trials=2, steps=200, **blind)]) / 210
         seconds = mean(records, "cpu_s")
         ratio = seconds / mean(first, "cpu_s")
@@ -204,6 +206,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[8, 5, 1])
     parser.add_argument("--episodes", type=int, default=None)
     parser.add_argument("--tasks", type=int, default=len(KINDS))
+    parser.add_argument("--rows", nargs="+", default=[], help="of `switches`: these alone, beside the first")
     parser.add_argument("--blind", action="store_true", help="draw no pictures")
     parser.add_argument("--speedups", default="", help="as in VLA_BENCH_LIBERO_SPEEDUPS")
     arguments = parser.parse_args()

@@ -31,8 +31,8 @@ CAMERAS = ("agentview", "robot0_eye_in_hand")
 SIZE = 256
 PROPRIO = ("eef_pos", "eef_quat", "gripper_qpos", "joint_pos")
 DEFAULTS = {
-    "loop": "ours", "suite": "libero_spatial", "task": 0, "seed": 7, "trials": 1, "steps": 24, "settling": 10,
-    "chunk": 8, "cameras": True, "lazy": True, "speedups": "", "digests": True,
+    "loop": "ours", "suite": "libero_spatial", "task": 0, "seed": 7, "first": 0, "trials": 1, "steps": 24,
+    "settling": 10, "chunk": 8, "cameras": True, "lazy": True, "speedups": "", "digests": True,
 }  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def main() -> None:
         whole = Whole(job["suite"], name, job)
     else:
         loop = (Stock if job["loop"] == "stock" else Ours)(bddl, job["seed"], job["cameras"])
-    for trial in range(job["trials"]):
+    for trial in range(job["first"], job["trials"]):
         record = whole.play(trial, job) if job["loop"] == "env" else play(loop, trial, states[trial], job)
         print("RECORD", json.dumps(record), flush=True)
     os._exit(0)  # robosuite's renderers complain of a library that is torn down already
