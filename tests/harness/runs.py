@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import vla_bench
+from vla_bench.harness.replay import Agreement, Verification, verify_run
 from vla_bench.policies.builtin.expert import ExpertPolicy
 from vla_bench.results.store import Store
 from vla_bench.results.traces import TraceFolder
@@ -104,3 +105,15 @@ def shortened(trace: Trace, n_steps: int) -> Trace:
         latency_ms=trace.latency_ms[kept],
         server_ms=trace.server_ms[kept],
     )
+
+
+def verify(forger: Forger, name: str = NAME, sample: int | None = None, seed: int | None = None) -> Verification:
+    with forger.open() as store:
+        return verify_run(store, name, sample=sample, seed=seed, executor="inline")
+
+
+def only_disagreement(verification: Verification) -> str:
+    """The reasons of the one episode that disagrees."""
+    (result,) = verification.disagreements
+    assert result.agreement is Agreement.DIFFERS
+    return "; ".join(result.reasons)
