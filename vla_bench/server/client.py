@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import httpx2
 
 from vla_bench.spec.errors import BoardUnreachable, SubmissionRefused, UsageError
 
-__all__ = ["BoardClient", "LeaseOver"]
+__all__ = ["BoardClient", "LeaseOver", "ReplayBoard"]
 
 TIMEOUT_S = 60.0
 PART_TIMEOUT_S = 300.0
@@ -21,6 +21,42 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+")
 
 class LeaseOver(Exception):
     """Raised when somebody else has, or nobody has any longer, what was leased."""
+
+
+class ReplayBoard(Protocol):
+    """A board as a replay worker sees it.
+
+    Its methods raise `BoardUnreachable` where it does not answer, `LeaseOver` where somebody else has the replay, and
+    `SubmissionRefused` for any other no.
+    """
+
+    def twin(self) -> ReplayBoard:
+        """Another line to the same board, for another thread."""
+        ...
+
+    def close(self) -> None:
+        """Close the line."""
+        ...
+
+    def claim(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Lease replays; `wanted` and the jobs are as the API has them."""
+        ...
+
+    def trace(self, replay_id: int, lease: str) -> bytes:
+        """The recorded actions, packed."""
+        ...
+
+    def renew(self, replay_id: int, lease: str) -> None:
+        """Keep a lease for another while."""
+        ...
+
+    def release(self, replay_id: int, lease: str) -> None:
+        """Give a replay back unmade."""
+        ...
+
+    def report(self, replay_id: int, lease: str, told: Mapping[str, Any]) -> str:
+        """Say what came of it (agreement, reasons, fingerprint); returns the state that it is in now."""
+        ...
 
 
 class BoardClient:
@@ -64,6 +100,27 @@ class BoardClient:
         """Send a JSON document and return the answer; raises as `call`."""
         answer = self.call("POST", path, json=dict(content or {}))
         return answer.json() if answer.content else {}
+
+    def claim(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See `ReplayBoard`."""
+        jobs: list[dict[str, Any]] = self.post("replays/claim", wanted)["jobs"]
+        return jobs
+
+    def trace(self, replay_id: int, lease: str) -> bytes:
+        """See `ReplayBoard`."""
+        return self.call("GET", f"replays/{replay_id}/trace", params={"lease": lease}).content
+
+    def renew(self, replay_id: int, lease: str) -> None:
+        """See `ReplayBoard`."""
+        self.post(f"replays/{replay_id}/renew", {"lease": lease})
+
+    def release(self, replay_id: int, lease: str) -> None:
+        """See `ReplayBoard`."""
+        self.post(f"replays/{replay_id}/release", {"lease": lease})
+
+    def report(self, replay_id: int, lease: str, told: Mapping[str, Any]) -> str:
+        """See `ReplayBoard`."""
+        return str(self.post(f"replays/{replay_id}/report", {"lease": lease, **told})["state"])
 
     def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Make one request below `/api/v1`.
