@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -197,6 +198,7 @@ def verify_episodes(
     control_mode: str = "",
     workers: int | None = None,
     executor: str = "local",
+    limit_s: Callable[[Recording], float] = lambda recording: math.inf,
     told: Callable[[ReplayResult], None] = lambda result: None,
 ) -> list[ReplayResult]:
     """Replay recorded attempts without policy and without rendering, and compare states and outcomes.
@@ -208,6 +210,7 @@ def verify_episodes(
         control_mode: the controller that the attempts ran with.
         workers: simulators at a time, None for as many as the machine has cores.
         executor: registered name.
+        limit_s: seconds that a replay may take before it is given up as lost.
         told: hears each result as its replay ends.
 
     Returns:
@@ -223,6 +226,7 @@ def verify_episodes(
         options=EnvOptions(control_mode=control_mode),
         executor=executor,
         workers=workers,
+        limit_s=limit_s,
     )
     found: dict[str, ReplayResult] = {}
     with closing(replay_all(recordings, setup)) as results:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Literal
 
 import structlog
@@ -68,6 +70,7 @@ class ReplaySetup:
         executor: registered name.
         workers: simulators at a time, None for as many as the machine has cores.
         audience: gives whoever looks on at a replay.
+        limit_s: seconds that a replay may take, with the start of its simulator where it needs one.
     """
 
     suite: Suite
@@ -77,6 +80,31 @@ class ReplaySetup:
     executor: str = "local"
     workers: int | None = None
     audience: Callable[[Recording], Audience] = lambda recording: Audience()
+    limit_s: Callable[[Recording], float] = lambda recording: math.inf
+
+
+class _Overdue(Exception):
+    """Raised in a replay that takes longer than it may."""
+
+
+class _Timed:
+    """A `Watcher` that looks on for another, and ends a replay that takes too long.
+
+    It is asked after every call; a simulator that is silent in one has a deadline of its own.
+    """
+
+    def __init__(self, audience: Audience, limit_s: float) -> None:
+        self._audience, self._limit_s, self._begin = audience, limit_s, monotonic()
+
+    def wanted(self, begin: int, end: int) -> Sequence[int]:
+        """See `Watcher`."""
+        return self._audience.wanted(begin, end)
+
+    def see(self, state: EnvState) -> None:
+        """See `Watcher`."""
+        if monotonic() - self._begin > self._limit_s:
+            raise _Overdue(f"the replay took longer than {self._limit_s:.0f} s, and came to step {state.step}")
+        self._audience.see(state)
 
 
 def replay_all(recordings: Sequence[Recording], setup: ReplaySetup) -> Generator[ReplayResult, None, None]:
@@ -157,6 +185,10 @@ class ReplayWorker:
         except EnvError as error:
             self.close()
             return ReplayDone(job=job, verdict=_failed(recording, Agreement.LOST, error), error=error)
+        except _Overdue as error:
+            # Not made again at once, as other lost ones are: it would take as long again.
+            self.close()
+            return ReplayDone(job=job, verdict=not_replayed(recording, Agreement.LOST, (str(error),)))
         except (UsageError, HarnessError) as error:
             return ReplayDone(job=job, error=error)
         except Exception as error:  # Nobody's error but ours: it ends the command.
@@ -171,8 +203,9 @@ class ReplayWorker:
         if faults := tuple(faults_of(recording, trace, setup.suite, setup.options.control_mode)):
             return not_replayed(recording, Agreement.DIFFERS, faults)
         with closing(setup.audience(recording)) as audience:
+            timed = _Timed(audience, setup.limit_s(recording))
             env = self._simulator.open()
-            replayed = replay_attempt(env, recording, trace, audience)
+            replayed = replay_attempt(env, recording, trace, timed)
             if replayed.error_message:
                 # An env that has raised is not used again.
                 self.close()
