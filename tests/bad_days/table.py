@@ -26,7 +26,7 @@ episodes stay, lost ones are run again with the same seeds, and no process or so
 - **kind**: the error kind of the lost attempt, or of the error that ended the run.
 - **noticed**: how long the attempt (or the command) lasted in which it went wrong: an upper bound.
   Deadlines are {QUICK.act_s:g} s here, for the policy and for the simulator; by default they are 30 s,
-  and 120 s for building a scene.
+  and 120 s for the scene of a task.
 - **score line**: of this command. Where an episode was lost and its second attempt was judged, the score is whole.
   (The policy whose replies are spoilt byte by byte pushes in one direction for ever: 0/3 is its true score.)
 - **exit**: what the command ends with, see [outcomes and exit codes](outcomes.md).

@@ -50,7 +50,7 @@ def test_a_fault_has_its_own_error(start: Start, kind: str, step: int, error: ty
 @pytest.mark.parametrize("step", [0, 3])
 @pytest.mark.parametrize("kind", ["hang", "hang_hard", "deaf", "stop"])
 def test_silence_past_the_deadline_is_a_hang(start: Start, kind: str, step: int) -> None:
-    env = start(reset_s=0.5, call_s=0.5)
+    env = start(reset_s=20, call_s=0.5)
     env.reset(EPISODES[0])
     with pytest.raises(EnvHung, match=r"silent for 0.5 s during .*reach_red trial 0.* and was killed"):
         run(env, faulty(kind, step))
@@ -64,16 +64,19 @@ def test_the_first_reset_has_the_longer_deadline(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "step", "seconds"),
+    ("before", "limits", "step", "seconds"),
     [
-        ({"reset_s": 2, "call_s": 0.2}, 0, "2"),
-        ({"reset_s": 2, "call_s": 0.2}, 3, "0.2"),
-        ({"reset_s": 0.2, "call_s": 1}, 0, "1"),
+        ("reach_green", {"reset_s": 2, "call_s": 0.2}, 0, "2"),
+        ("reach_red", {"reset_s": 2, "call_s": 0.2}, 0, "0.2"),
+        ("reach_green", {"reset_s": 2, "call_s": 0.2}, 3, "0.2"),
+        ("reach_green", {"reset_s": 0.2, "call_s": 1}, 0, "1"),
     ],
 )
-def test_a_scene_has_longer_than_actions(start: Start, limits: dict[str, float], step: int, seconds: str) -> None:
+def test_another_scene_has_longer_than_anything_else(
+    start: Start, before: str, limits: dict[str, float], step: int, seconds: str
+) -> None:
     env = start(**limits)
-    env.reset(EPISODES[0])
+    env.reset(next(episode for episode in EPISODES if episode.task == before))
     with pytest.raises(EnvHung, match=f"silent for {seconds} s"):
         run(env, faulty("hang", step))
 

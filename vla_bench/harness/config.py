@@ -42,8 +42,8 @@ class RunConfig:
         max_attempts: tries per episode and command.
         deadlines: how long a policy may take.
         env_start_s: how long a simulator may take to start, and for its first episode's scene, seconds.
-        env_reset_s: for the scene of each later episode, seconds; `env_call_s` where that is more.
-        env_call_s: for the actions of one answer, and their pictures, seconds.
+        env_reset_s: for the scene of each later task, seconds; `env_call_s` where that is more.
+        env_call_s: for another episode of the same task, and for the actions and pictures of one answer, seconds.
         env_growth_bytes: resident memory that a simulator may take beyond what it has after its first reset.
         server_wait_s: how long the run waits for a policy server that went away, seconds.
         max_restarts: times that a server of ours is started anew without an episode judged in between.

@@ -14,8 +14,9 @@ class WorkerLimits:
 
     Attributes:
         start_s: seconds until its env is open, and for its first reset (assets are loaded, models compiled).
-        reset_s: seconds in each later reset, which may load and compile another scene; `call_s` where that is more.
-        call_s: seconds of silence in each advance.
+        reset_s: seconds in a later reset to another task, whose scene may have to be loaded and compiled; `call_s`
+            where that is more.
+        call_s: seconds of silence in each advance, and in a reset to the same task.
         close_s: seconds to free the simulator.
         memory_growth_bytes: resident memory beyond what it has after its first reset.
     """

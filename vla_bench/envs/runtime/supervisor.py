@@ -51,6 +51,7 @@ class WorkerEnv:
         self.suite = suite
         self._limits = limits
         self._deadline_s, self._is_warm = limits.start_s, False
+        self._task = ""
         # Re-entrant, so that a signal handler can close the env whose call it interrupts.
         self._calls = threading.RLock()
         self._is_over = False
@@ -113,10 +114,11 @@ class WorkerEnv:
         return self._process.pid
 
     def reset(self, episode: Episode) -> EnvState:
-        """See `EnvHandle`. The first one has `limits.start_s`, later ones have `limits.reset_s`."""
+        """See `EnvHandle`. The first one has `limits.start_s`, a later one to another task `limits.reset_s`."""
         self._doing, self._step = f"the reset of {episode.task} trial {episode.trial}", -1
-        if self._is_warm:
+        if self._is_warm and episode.task != self._task:
             self._deadline_s = max(self._limits.reset_s, self._limits.call_s)
+        self._task = episode.task
         state = self._state(self._call(["reset", to_plain(episode)]))
         self._deadline_s = self._limits.call_s
         if not self._is_warm:
