@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -138,6 +139,8 @@ class Database:
             engine = sa.create_engine(
                 self.location.url,
                 connect_args={"timeout": self._busy_timeout_s, "check_same_thread": False},
+                json_serializer=_json_text,
+                json_deserializer=_json_value,
                 **pool,
             )
             sa.event.listen(engine, "connect", _configure_sqlite)
@@ -148,6 +151,8 @@ class Database:
             return sa.create_engine(
                 self.location.url,
                 connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+                json_serializer=_json_text,
+                json_deserializer=_json_value,
                 pool_pre_ping=True,
             )
         except ImportError as error:
@@ -204,6 +209,20 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _json_text(value: Any) -> str:
+    # Most columns of most attempts are empty: flags, facts, stages.
+    return ("[]" if type(value) is list else "{}") if type(value) in (list, dict) and not value else json.dumps(value)
+
+
+def _json_value(text: str | bytes) -> Any:
+    if len(text) == 2:
+        if text in ("[]", b"[]"):
+            return []
+        if text in ("{}", b"{}"):
+            return {}
+    return json.loads(text)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

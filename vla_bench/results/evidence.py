@@ -29,6 +29,7 @@ __all__ = ["Claim", "Evidence", "Finding", "gather_evidence"]
 
 _LAST = ("outcome", "error_kind", "n_steps", "n_clipped", "flags")
 """What an episode's row repeats of the attempt that counts."""
+_NOT_LOOKED_AT = ("run_id", "policy_bins")
 MOST_TOLD = 3
 """Findings that are told of a run that cannot be counted."""
 
@@ -171,15 +172,15 @@ def _rows(connection: Connection, table: sa.Table, run_id: int, *order: Any) -> 
 
 def _attempts(connection: Connection, run_id: int) -> defaultdict[str, list[dict[str, Any]]]:
     """Episode id → the rows of its attempts, in order, each with the content of its fingerprint."""
-    statement = (
-        sa.select(ATTEMPT, FINGERPRINT.c.content.label("machine"))
-        .outerjoin(FINGERPRINT, FINGERPRINT.c.id == ATTEMPT.c.fingerprint)
-        .where(ATTEMPT.c.run_id == run_id)
-        .order_by(ATTEMPT.c.attempt)
-    )
+    of_run = ATTEMPT.c.run_id == run_id
+    # Not joined: ten thousand attempts name a few machines, and each row would have its own copy to decode.
+    used = sa.select(ATTEMPT.c.fingerprint).where(of_run).distinct()
+    named = connection.execute(sa.select(FINGERPRINT.c["id", "content"]).where(FINGERPRINT.c.id.in_(used)))
+    machines: dict[str | None, Any] = {row.id: row.content for row in named}
+    columns: Sequence[sa.Column[Any]] = [column for column in ATTEMPT.c if column.name not in _NOT_LOOKED_AT]
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in connection.execute(statement).mappings():
-        found[row["episode_id"]].append(dict(row))
+    for row in connection.execute(sa.select(*columns).where(of_run).order_by(ATTEMPT.c.attempt)).mappings():
+        found[row["episode_id"]].append({**row, "machine": machines.get(row["fingerprint"])})
     return found
 
 

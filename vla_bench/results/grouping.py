@@ -16,11 +16,15 @@ __all__ = ["Grouping", "Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one task: planned rollouts per trial, and successes and judged ones per trial."""
+    """Counts of one task: planned rollouts per trial, and successes and judged ones per trial.
+
+    Asked for its `counts`, it has counted to the end.
+    """
 
     planned: Counter[int]
     judged: Counter[int]
     succeeded: Counter[int]
+    _states: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -29,8 +33,9 @@ class Tally:
 
     def counts(self, task: str, *, cluster: str = "", weight: float = 1.0) -> TaskCounts:
         """The same as the statistics take it."""
-        states = tuple((self.succeeded[trial], self.judged[trial]) for trial in sorted(self.planned))
-        return TaskCounts(task=task, states=states, cluster=cluster, weight=weight)
+        if not self._states:  # a task of ten thousand is asked for by every tag of its suite
+            self._states = tuple((self.succeeded[trial], self.judged[trial]) for trial in sorted(self.planned))
+        return TaskCounts(task=task, states=self._states, cluster=cluster, weight=weight)
 
 
 class Grouping:

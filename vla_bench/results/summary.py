@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vla_bench.results.chains import summarise_chains
 from vla_bench.results.grouping import Grouping, Tally
 from vla_bench.results.runs import LatencySummary, RunSummary, TaskSummary
 from vla_bench.results.stats.bins import merge_bins, percentile
-from vla_bench.results.stats.rates import rate_bounds
-from vla_bench.results.stats.suites import mean_rate, tasks_like_these, these_tasks
+from vla_bench.results.stats.rates import Interval, rate_bounds
+from vla_bench.results.stats.suites import TaskCounts, mean_rate, tasks_like_these, these_tasks
 from vla_bench.spec.messages import CheckpointScope, PolicyKind
 from vla_bench.spec.outcomes import Outcome
 
@@ -188,17 +189,25 @@ def _tallies(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Tally]:
 
 
 def _task(task: str, tally: Tally) -> TaskSummary:
-    counts = [tally.counts(task)] if tally.is_complete else []
     n_planned, n_judged, n_success = tally.planned.total(), tally.judged.total(), tally.succeeded.total()
+    rate, interval = _of_states(tally.counts(task).states) if tally.is_complete else (None, None)
     return TaskSummary(
         task=task,
         n_planned=n_planned,
         n_judged=n_judged,
         n_success=n_success,
-        rate=mean_rate(counts),
-        interval=these_tasks(counts),
-        bounds=None if counts else rate_bounds(n_success, n_judged, n_planned),
+        rate=rate,
+        interval=interval,
+        bounds=None if tally.is_complete else rate_bounds(n_success, n_judged, n_planned),
     )
+
+
+# Ten thousand tasks of one trial know two of these only.
+@lru_cache(maxsize=4096)
+def _of_states(states: tuple[tuple[int, int], ...]) -> tuple[float | None, Interval | None]:
+    """Rate and interval of one task: its name and weight do not enter."""
+    counts = [TaskCounts(task="", states=states)]
+    return mean_rate(counts), these_tasks(counts)
 
 
 def _latencies(totals: AttemptTotals) -> LatencySummary:

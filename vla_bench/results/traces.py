@@ -28,6 +28,7 @@ SUFFIX = ".trace.zst"
 MAX_BYTES = 256 * 2**20
 """Largest trace that is unpacked: a damaged or malicious file cannot fill the memory."""
 _FORMAT = "vla-bench/trace/1"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def encode_trace(trace: Trace) -> bytes:
@@ -71,7 +72,7 @@ def unpack_trace(data: bytes, digest: str, max_bytes: int = MAX_BYTES) -> Trace:
     """
     try:
         return decode_trace(_unpacked(data, digest, max_bytes))
-    except (zstandard.ZstdError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
@@ -122,7 +123,11 @@ class TraceFolder:
             StoreCorrupted: it is missing, or not what its digest says.
         """
         data = self._get(digest)
-        self._checked(data, digest)
+        # What has the digest is what was written: it need not be decoded.
+        try:
+            _unpacked(data, digest, MAX_BYTES)
+        except ValueError as error:
+            raise self._damaged(digest, error) from error
         return data
 
     def put_packed(self, digest: str, data: bytes, *, is_synced: bool = True) -> bool:
@@ -146,7 +151,8 @@ class TraceFolder:
 
     def has(self, digest: str) -> bool:
         """Whether a file of that digest is here; it is not read."""
-        return bool(self._fs.exists(self._path(digest)))
+        path = self._path(digest)
+        return Path(path).exists() if self.is_local else bool(self._fs.exists(path))
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove traces; those that are gone already do not matter."""
@@ -159,9 +165,12 @@ class TraceFolder:
         try:
             return unpack_trace(data, digest)
         except ValueError as error:
-            raise StoreCorrupted(
-                f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
-            ) from error
+            raise self._damaged(digest, error) from error
+
+    def _damaged(self, digest: str, error: ValueError) -> StoreCorrupted:
+        return StoreCorrupted(
+            f"trace {digest} in {self.url} is damaged: {error}. The outcome stays; it cannot be replayed."
+        )
 
     def _path(self, digest: str) -> str:
         return f"{self._root}/{digest[:2]}/{digest}{SUFFIX}"
@@ -169,6 +178,8 @@ class TraceFolder:
     def _get(self, digest: str) -> bytes:
         with file_errors(self.url):
             try:
+                if self.is_local:
+                    return Path(self._path(digest)).read_bytes()
                 data: bytes = self._fs.cat_file(self._path(digest))
             except FileNotFoundError as error:
                 raise StoreCorrupted(f"trace {digest} is not in {self.url}. Name the folder of traces.") from error
@@ -188,25 +199,41 @@ class TraceFolder:
 
 
 def _write_local(path: Path, data: bytes, *, is_synced: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        descriptor = _create(temporary)
+        try:
+            left = memoryview(data)
+            while left:  # the system may take less than it is given at once
+                left = left[os.write(descriptor, left) :]
             if is_synced:
                 # Without it a power cut can leave the new name on an empty file.
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _create(path: Path) -> int:
+    """A descriptor of a new file; its folder is made where it is missing, which is once in many files."""
+    try:
+        return os.open(path, _NEW_FILE, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, _NEW_FILE, 0o666)
 
 
 def _unpacked(data: bytes, digest: str, max_bytes: int) -> bytes:
-    size = zstandard.frame_content_size(data)
-    if not 0 <= size <= max_bytes:
-        raise ValueError(f"it claims {size} bytes, the limit is {max_bytes}")
-    unpacked: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=max_bytes)
+    try:
+        size = zstandard.frame_content_size(data)
+        if not 0 <= size <= max_bytes:
+            raise ValueError(f"it claims {size} bytes, the limit is {max_bytes}")
+        unpacked: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=max_bytes)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     if (found := hashlib.sha256(unpacked).hexdigest()) != digest:
         raise ValueError(f"its content has digest {found}")
     return unpacked

@@ -26,6 +26,8 @@ TEST_VECTOR: tuple[Any, str, str] = (
 )
 """An object, its canonical JSON and the SHA-256 of its bytes: `-0.0` is written `0.0`, integers stay integers."""
 
+_AS_THEY_ARE: frozenset[type] = frozenset({str, int, bool, type(None)})
+
 
 def to_plain(value: Any) -> Any:
     """Turn dataclasses, enums, NumPy scalars and arrays, tuples and mappings into plain JSON values.
@@ -36,12 +38,14 @@ def to_plain(value: Any) -> Any:
     """
     kind: Any = type(value)
     # Plain values by their exact type first: plans and suites are millions of them.
-    if value is None or kind is str or kind is int or kind is bool:
+    if kind in _AS_THEY_ARE:
         return value
     if kind is dict:
         return _plain_map(value)
     if kind is list or kind is tuple:
-        return [to_plain(item) for item in value]
+        return [item if type(item) in _AS_THEY_ARE else to_plain(item) for item in value]
+    if (names := _fields_of(kind)) is not None:
+        return {name: to_plain(getattr(value, name)) for name in names}
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, enum.Enum):
@@ -57,8 +61,6 @@ def to_plain(value: Any) -> Any:
         return number + 0.0  # turns -0.0 into 0.0
     if isinstance(value, np.ndarray):
         return to_plain(value.tolist())  # a list, or one number where there are no dimensions
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
     if isinstance(value, Mapping):
         return _plain_map(value)
     if isinstance(value, (list, tuple)):
@@ -73,12 +75,15 @@ def _plain_map(value: Mapping[Any, Any]) -> dict[str, Any]:
             if not isinstance(key, str):
                 raise ValueError(f"canonical JSON wants string keys, got {sorted(map(repr, value))}")
             key = to_plain(key)
-        plain[key] = to_plain(item)
+        plain[key] = item if type(item) in _AS_THEY_ARE else to_plain(item)
     return plain
 
 
 @lru_cache(maxsize=256)
-def _field_names(kind: type) -> tuple[str, ...]:
+def _fields_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None for another type, and for enums and numbers, which have forms of their own."""
+    if not dataclasses.is_dataclass(kind) or issubclass(kind, (enum.Enum, str, int, float)):
+        return None
     return tuple(field.name for field in dataclasses.fields(kind))
 
 

@@ -106,7 +106,7 @@ def policy_seed_of(base: int, task: str, trial: int, repeat: int) -> int:
         `0 <= seed < 2**32`, from `numpy.random.SeedSequence`, whose hashing is stable across NumPy versions.
     """
     words = np.frombuffer(task.encode().ljust(-(-len(task.encode()) // 4) * 4, b"\0"), dtype="<u4")
-    entropy = [base, trial, repeat, *(int(word) for word in words)]
+    entropy = [base, trial, repeat, *words.tolist()]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 

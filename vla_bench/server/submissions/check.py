@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -20,7 +20,7 @@ from vla_bench.results.rows import suite_content, suite_digest
 from vla_bench.results.stats.bins import count_bins
 from vla_bench.results.store import Store
 from vla_bench.results.traces import unpack_trace
-from vla_bench.server.boards.place import registered_plan
+from vla_bench.server.boards.place import registered_ids, registered_plan
 from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle
 from vla_bench.spec.canonical import content_id, sha256_hex
 from vla_bench.spec.episode import Episode, make_plan
@@ -104,14 +104,15 @@ def check_plan(bundle: Bundle, suite: Suite) -> None:
     """
     manifest, reasons = bundle.manifest, []
     if manifest.plan_hash == registered_plan(suite.name, suite.protocol.id):
-        planned = _registered_ids(suite.name, suite.protocol.id)
+        # A plan of equal hash has equal bytes, and so the same episodes.
+        planned: Collection[str] = registered_ids(suite.name, suite.protocol.id)
     else:
         episodes = _planned(bundle.plan)
-        planned, reasons = set(episodes), [*_mixed_suites(bundle, episodes), _other_plan(bundle, episodes, suite)]
+        planned, reasons = episodes.keys(), [*_mixed_suites(bundle, episodes), _other_plan(bundle, episodes, suite)]
     ids = {row["episode_id"] for row in bundle.episodes}
-    if strangers := sorted(ids - planned):
+    if strangers := sorted(ids.difference(planned)):
         reasons.append(f"plans are mixed: {_some(strangers)} of the bundle's episodes are not in its plan")
-    if missing := sorted(planned - ids):
+    if missing := sorted(set(planned) - ids):
         reasons.append(f"the run is not complete: {_some(missing)} of {len(planned)} planned episodes are missing")
     lost = sorted(row["episode_id"] for row in bundle.episodes if row["outcome"] not in ("success", "failure"))
     if lost:
@@ -224,15 +225,6 @@ def _planned(text: bytes) -> dict[str, Episode]:
     if len(found) != len(episodes):
         raise SubmissionRefused("plan.json plans an episode twice")
     return found
-
-
-@lru_cache(maxsize=16)
-def _registered_ids(suite: str, protocol: str) -> frozenset[str]:
-    """Ids of the episodes of the registered plan: the same for every submission to it, half a second for ten thousand.
-
-    A bundle's plan of equal hash has equal bytes.
-    """
-    return frozenset(episode.id for episode in make_plan(find_suite(suite, protocol)).episodes)
 
 
 def _mixed_suites(bundle: Bundle, planned: Mapping[str, Episode]) -> Iterator[str]:

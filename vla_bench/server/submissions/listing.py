@@ -17,13 +17,11 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from vla_bench.results.copying import copy_run
-from vla_bench.results.leaderboard.people import SUBMISSION, UPLOAD_PART
-from vla_bench.results.reading import find_run
+from vla_bench.results.leaderboard.people import AUDIT, SUBMISSION, UPLOAD_PART
 from vla_bench.results.store import Store
-from vla_bench.results.tables import ATTEMPT, RUN
+from vla_bench.results.tables import ATTEMPT
 from vla_bench.results.writing import lock_runs
-from vla_bench.server.audit import SERVER
+from vla_bench.server.audit import SERVER, write_audit
 from vla_bench.server.boards.change import refresh_mark
 from vla_bench.server.boards.enter import enter_run
 from vla_bench.server.replays.draw import queue_draw
@@ -40,14 +38,19 @@ from vla_bench.server.submissions.check import (
     check_traces,
 )
 from vla_bench.server.submissions.parts import PartFolder
-from vla_bench.server.submissions.scratch import scratch_store
+from vla_bench.server.submissions.scratch import insert_run, scratch_store
 from vla_bench.server.submissions.states import State, StateChanged, find_submission, move
-from vla_bench.spec.errors import SubmissionRefused
+from vla_bench.spec.errors import StoreFull, StoreLocked, StoreReadOnly, StoreUnreachable, SubmissionRefused
 
-__all__ = ["PATIENCE", "process", "waiting"]
+__all__ = ["MOST_TRIES", "PATIENCE", "process", "waiting"]
 
 PATIENCE = timedelta(minutes=30)
 """A check that is not over by then has died with its process, and another one begins anew."""
+MOST_TRIES = 3
+"""Checks that a fault of ours ends before the submission is refused. Each is a line of the log."""
+_PASSING = (StoreFull, StoreLocked, StoreReadOnly, StoreUnreachable)
+"""Faults that end by themselves or with the operator's help, and are those of no submission: they count for nothing."""
+_FAULT = "submission_check_failed"
 _IN_BATCH = 500
 _MOST_LISTED = 3
 
@@ -90,8 +93,14 @@ def waiting(connection: Connection) -> list[str]:
 def process(store: Store, settings: Settings, submission_id: str) -> State:
     """Check a sealed submission and list or refuse it; safe to call twice, by two processes and after a crash.
 
+    A fault of ours is logged with its traceback and leaves the submission sealed, to be checked again; after
+    `MOST_TRIES` of them it is refused, with a reason that says whose fault it was.
+
     Returns:
         The state that it is in now.
+
+    Raises:
+        StoreError: the database or the traces cannot be written now; the submission stays sealed.
     """
     case = _begin(store, settings, submission_id)
     if case is None:
@@ -107,10 +116,17 @@ def process(store: Store, settings: Settings, submission_id: str) -> State:
     except StateChanged:
         # Another process was quicker.
         log.info("submission_checked_elsewhere", submission=submission_id)
+    except Exception as error:
+        is_passing = isinstance(error, _PASSING)
+        log.error("submission_check_failed", submission=submission_id, exc_info=True)
+        with store.database.write() as connection:
+            state = _put_back(connection, submission_id) if is_passing else _note_fault(connection, submission_id)
+        if is_passing:
+            raise
+        return state
     except BaseException:
         with store.database.write() as connection:
-            reason = "to be checked again"
-            move(connection, submission_id, State.SEALED, actor=SERVER, come_from=State.CHECKING, reason=reason)
+            _put_back(connection, submission_id)
         raise
     else:
         case.folder.remove()
@@ -126,7 +142,9 @@ def _begin(store: Store, settings: Settings, submission_id: str) -> _Case | None
             return None
         row = find_submission(connection, submission_id)
         if row["state"] == State.CHECKING:
-            move(connection, submission_id, State.SEALED, actor=SERVER, reason="its check did not come to an end")
+            log.error("submission_check_died", submission=submission_id)
+            if _note_fault(connection, submission_id) is State.REFUSED:
+                return None
         move(connection, submission_id, State.CHECKING, actor=SERVER, come_from=State.SEALED)
         numbers = connection.scalars(
             sa.select(UPLOAD_PART.c.number)
@@ -146,6 +164,27 @@ def _begin(store: Store, settings: Settings, submission_id: str) -> _Case | None
         )
 
 
+def _note_fault(connection: Connection, submission_id: str) -> State:
+    """Write down that a check came to no end through a fault of ours; returns what that makes of the submission."""
+    of_it = (AUDIT.c.subject_kind == "submission") & (AUDIT.c.subject == submission_id)
+    counted = sa.select(sa.func.count()).select_from(AUDIT).where(of_it, AUDIT.c.action == _FAULT)
+    tries = 1 + (connection.scalar(counted) or 0)
+    write_audit(connection, SERVER, _FAULT, "submission", submission_id, {"try": tries, "of": MOST_TRIES})
+    if tries < MOST_TRIES:
+        return _put_back(connection, submission_id)
+    reason = (
+        f"its check failed {tries} times through a fault of this board, and not of the submission; the maintainers "
+        "have it in the service's log. Submit it again when it is mended: the same command sends it"
+    )
+    move(connection, submission_id, State.REFUSED, actor=SERVER, come_from=State.CHECKING, reason=reason)
+    return State.REFUSED
+
+
+def _put_back(connection: Connection, submission_id: str) -> State:
+    move(connection, submission_id, State.SEALED, actor=SERVER, come_from=State.CHECKING, reason="to be checked again")
+    return State.SEALED
+
+
 def _check_and_list(case: _Case) -> None:
     with case.bytes() as source:
         check_bytes(source, case.size, case.digest)
@@ -157,10 +196,10 @@ def _check_and_list(case: _Case) -> None:
             _check_is_new(connection, case, bundle)
         with scratch_store(bundle, case.run_name, case.store.traces) as scratch:
             checks = check_rows(bundle, scratch, case.run_name, suite)
-            check_traces(bundle, checks, case.limits)
+            flags = check_traces(bundle, checks, case.limits)
             new = _store_traces(case)
             try:
-                _list(case, bundle, checks, scratch)
+                _list(case, bundle, checks, flags)
             except BaseException:
                 _remove_unused(case.store, new)
                 raise
@@ -190,17 +229,14 @@ def _remove_unused(store: Store, digests: Sequence[str]) -> None:
     store.traces.remove(digest for digest in digests if digest not in used)
 
 
-def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
+def _list(case: _Case, bundle: Bundle, checks: Checks, flags: Sequence[str]) -> None:
     """Everything that makes a listed run, in one transaction."""
     manifest = bundle.manifest
     declaration = manifest.declaration.model_dump()
-    with case.store.database.write() as connection, scratch.database.read() as rows:
+    with case.store.database.write() as connection:
         lock_runs(connection)
         _check_is_new(connection, case, bundle)
-        copy_run(rows, connection, case.run_name)
-        run_id = find_run(connection, case.run_name)["id"]
-        finished = sa.update(RUN).where(RUN.c.id == run_id).values(finished_at=manifest.finished_at)
-        connection.execute(finished)
+        run_id = insert_run(connection, bundle, case.run_name)
         move(
             connection,
             case.submission_id,
@@ -220,6 +256,7 @@ def _list(case: _Case, bundle: Bundle, checks: Checks, scratch: Store) -> None:
             declaration=declaration,
             harness=manifest.harness,
             summary=checks.evidence.summary,
+            flags=flags,
         )
         is_here = SUBMISSION.c.id == case.submission_id
         connection.execute(sa.update(SUBMISSION).where(is_here).values(board_id=entry.board_id))

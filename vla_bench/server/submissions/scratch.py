@@ -1,4 +1,4 @@
-"""A bundle's rows in a database of their own, in memory: checked there as any stored run is, and copied from there."""
+"""A bundle's rows in a database: one of its own in memory, where they are checked as any run's, and then the board's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from vla_bench.results.database import Database, locate
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE, Table
 from vla_bench.results.traces import TraceFolder
+from vla_bench.results.writing import insert_missing
 from vla_bench.server.submissions.bundle import Bundle
 from vla_bench.spec.canonical import content_id
 from vla_bench.spec.errors import SubmissionRefused
 
-__all__ = ["scratch_store"]
+__all__ = ["insert_run", "scratch_store"]
 
 
 @contextmanager
@@ -37,16 +38,26 @@ def scratch_store(bundle: Bundle, run_name: str, traces: TraceFolder) -> Iterato
     try:
         with database.write() as connection:
             Table.metadata.create_all(connection)
-            _insert(connection, bundle, run_name)
+            insert_run(connection, bundle, run_name)
         yield Store(database, traces)
     finally:
         database.close()
 
 
-def _insert(connection: sa.Connection, bundle: Bundle, run_name: str) -> None:
+def insert_run(connection: sa.Connection, bundle: Bundle, run_name: str) -> int:
+    """Insert the run of a bundle under a name that no run has, and return its id.
+
+    Args:
+        connection: inside a write transaction.
+        bundle: as for `scratch_store`.
+        run_name: of the run.
+
+    Raises:
+        SubmissionRefused: the policy has no name that can be stored.
+    """
     manifest = bundle.manifest
-    connection.execute(sa.insert(SUITE).values(_suite_row(bundle)))
-    connection.execute(sa.insert(POLICY).values(_policy_row(bundle)))
+    insert_missing(connection, SUITE, [_suite_row(bundle)])
+    insert_missing(connection, POLICY, [_policy_row(bundle)])
     plan = {
         "plan_hash": manifest.plan_hash,
         "suite": manifest.suite,
@@ -54,7 +65,7 @@ def _insert(connection: sa.Connection, bundle: Bundle, run_name: str) -> None:
         "n_episodes": len(bundle.episodes),
         "episodes": zlib.compress(bundle.plan),
     }
-    connection.execute(sa.insert(PLAN).values(plan))
+    insert_missing(connection, PLAN, [plan])
     run = {
         "name": run_name,
         "suite_digest": manifest.suite_digest,
@@ -68,10 +79,11 @@ def _insert(connection: sa.Connection, bundle: Bundle, run_name: str) -> None:
         "finished_at": manifest.finished_at,
         "origin": None,
     }
-    run_id = connection.execute(sa.insert(RUN).values(run).returning(RUN.c.id)).scalar_one()
-    _insert_all(connection, FINGERPRINT, [{"id": content_id(item), "content": item} for item in bundle.machines])
+    run_id: int = connection.execute(sa.insert(RUN).values(run).returning(RUN.c.id)).scalar_one()
+    insert_missing(connection, FINGERPRINT, [{"id": content_id(item), "content": item} for item in bundle.machines])
     _insert_all(connection, EPISODE, [{**row, "run_id": run_id} for row in bundle.episodes])
     _insert_all(connection, ATTEMPT, [{**row, "run_id": run_id} for row in bundle.attempts])
+    return run_id
 
 
 def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +19,8 @@ from vla_bench.spec.errors import SubmissionRefused
 __all__ = ["LIMITS", "ArchiveLimits", "Member", "read_archive", "write_archive"]
 
 _BLOCK = tarfile.BLOCKSIZE
+_END = bytes(_BLOCK)
+_NAME, _SIZE_DIGITS = 100, 11
 _LEVEL = 3
 _READ = 1 << 20
 
@@ -48,6 +49,17 @@ class ArchiveLimits:
 LIMITS = ArchiveLimits()
 
 
+def _plain_header() -> bytes:
+    """A header as ours are, of a member without name and content: what they all have in common."""
+    header = tarfile.TarInfo("")
+    header.mode = 0o644
+    return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+_PLAIN = _plain_header()
+_PLAIN_SUM = int(_PLAIN[148:154], 8)
+
+
 class Member(NamedTuple):
     """One member of an archive, whole."""
 
@@ -63,15 +75,34 @@ def write_archive(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
         members: name (at most 100 ASCII characters) and content.
     """
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, write_content_size=False)
-    with (
-        path.open("wb") as file,
-        compressor.stream_writer(file, closefd=False) as packed,
-        tarfile.open(mode="w|", fileobj=packed, format=tarfile.USTAR_FORMAT) as archive,
-    ):
+    size = 0
+    with path.open("wb") as file, compressor.stream_writer(file, closefd=False) as packed:
         for name, data in members:
-            header = tarfile.TarInfo(name)
-            header.size, header.mode = len(data), 0o644
-            archive.addfile(header, BytesIO(data))
+            block = b"".join((header_of(name, len(data)), data, bytes(-len(data) % _BLOCK)))
+            packed.write(block)
+            size += len(block)
+        # Two empty blocks end an archive, and whole records of twenty blocks make it up.
+        packed.write(bytes(2 * _BLOCK + -(size + 2 * _BLOCK) % tarfile.RECORDSIZE))
+
+
+def header_of(name: str, size: int) -> bytes:
+    """The block before a member: the one that `tarfile` makes of the same name and size, in a tenth of its time.
+
+    Args:
+        name: at most 100 ASCII characters.
+        size: bytes of the member, below 8 GiB.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    encoded = name.encode("ascii")
+    if not 0 < len(encoded) <= _NAME or not 0 <= size < 8**_SIZE_DIGITS:
+        raise ValueError(f"no member of a bundle: {name[:120]!r} of {size} bytes")
+    size_field = b"%011o" % size
+    checksum = _PLAIN_SUM + sum(encoded) + sum(size_field) - _SIZE_DIGITS * ord("0")
+    return b"".join(
+        (encoded.ljust(_NAME, b"\0"), _PLAIN[100:124], size_field, _PLAIN[135:148], b"%06o\0" % checksum, _PLAIN[155:])
+    )
 
 
 def read_archive(
@@ -125,26 +156,41 @@ class _Reader:
         return b"".join(parts)
 
 
-def _header(reader: _Reader) -> tarfile.TarInfo | None:
-    """The next member's header; None at the archive's end."""
+def _header(reader: _Reader) -> tuple[str, int] | None:
+    """Name and size of the next member; None at the archive's end."""
     block = reader.take(_BLOCK)
-    if not any(block):
+    if block == _END:
         return None
+    if (own := _own_header(block)) is not None:
+        return own
     try:
         header = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, ValueError) as error:
         raise SubmissionRefused(f"the bundle is no tar archive, or damaged: {error}") from error
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or header.issparse():
         raise SubmissionRefused(f"member {header.name[:100]!r} is no plain file")
-    return header
+    return header.name, header.size
 
 
-def _member(reader: _Reader, header: tarfile.TarInfo, limit_of: Callable[[str], int | None]) -> Member:
-    limit = limit_of(header.name)
+def _own_header(block: bytes) -> tuple[str, int] | None:
+    """Name and size where the block is to the last byte what `header_of` makes of them; None for any other block."""
+    name, size = block[:_NAME].rstrip(b"\0"), block[124:135]
+    if not size.isdigit():
+        return None
+    try:
+        found = name.decode("ascii"), int(size, 8)
+        return found if header_of(*found) == block else None
+    except ValueError:
+        return None
+
+
+def _member(reader: _Reader, header: tuple[str, int], limit_of: Callable[[str], int | None]) -> Member:
+    name, size = header
+    limit = limit_of(name)
     if limit is None:
-        raise SubmissionRefused(f"member {header.name[:100]!r} is not part of a bundle")
-    if not 0 <= header.size <= limit:
-        raise SubmissionRefused(f"member {header.name!r} claims {header.size} bytes, the limit is {limit}")
-    data = reader.take(header.size)
-    reader.take(-header.size % _BLOCK)
-    return Member(header.name, data)
+        raise SubmissionRefused(f"member {name[:100]!r} is not part of a bundle")
+    if not 0 <= size <= limit:
+        raise SubmissionRefused(f"member {name!r} claims {size} bytes, the limit is {limit}")
+    # Content and padding in one piece: a bundle has ten thousand members.
+    data = reader.take(size + -size % _BLOCK)
+    return Member(name, data[:size])
