@@ -175,7 +175,7 @@ def _attempts(connection: Connection, run_id: int) -> defaultdict[str, list[dict
     of_run = ATTEMPT.c.run_id == run_id
     # Not joined: ten thousand attempts name a few machines, and each row would have its own copy to decode.
     used = sa.select(ATTEMPT.c.fingerprint).where(of_run).distinct()
-    named = connection.execute(sa.select(FINGERPRINT.c["id", "content"]).where(FINGERPRINT.c.id.in_(used)))
+    named = connection.execute(sa.select(FINGERPRINT.c.id, FINGERPRINT.c.content).where(FINGERPRINT.c.id.in_(used)))
     machines: dict[str | None, Any] = {row.id: row.content for row in named}
     columns: Sequence[sa.Column[Any]] = [column for column in ATTEMPT.c if column.name not in _NOT_LOOKED_AT]
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""A bundle's rows in a database: one of its own in memory, where they are checked as any run's, and then the board's."""
+"""A bundle's rows in a database: in memory, where they are checked as those of any run, and then the board's own."""
 
 from __future__ import annotations
 
