@@ -12,7 +12,7 @@ from vla_bench.results.comparison.differences import Difference
 from vla_bench.results.comparison.flips import Traces
 from vla_bench.results.comparison.table import ALPHA, Comparison, PolicyRow, SuiteTable
 from vla_bench.results.plots.forest import ROW_IN, ForestRow, draw_forest
-from vla_bench.results.plots.heatmap import CELL_IN, HeatColumn, draw_heatmap
+from vla_bench.results.plots.heatmap import CELL_IN, MOST_UPRIGHT, HeatColumn, draw_heatmap, label_height
 from vla_bench.results.plots.style import Draw, Theme, new_figure, style_axes
 from vla_bench.results.wording import points, points_interval
 
@@ -24,6 +24,7 @@ __all__ = ["MOST_ROWS", "comparison_plot", "heat_rows", "labels", "suite_plot", 
 MOST_ROWS = 60
 """More tasks than this are shown by group: nobody reads a heat map of ten thousand lines."""
 MOST_DIMENSIONS = 16
+MOST_LETTERS = 34
 
 
 def comparison_plot(comparison: Comparison) -> Draw:
@@ -77,10 +78,10 @@ def traces_plot(traces: Traces, names: tuple[str, str]) -> Draw:
             axes.set_yticks([])
             axes.spines["bottom"].set_visible(index == n - 1)
         grid[-1].set_xlabel("control step", color=theme.muted, fontsize=9)
-        lines = grid[0].get_lines()
+        lines, short = grid[0].get_lines(), _short(names, names)
         figure.legend(
-            [lines[1], lines[0]], names, loc="outside upper left", ncols=2, frameon=False, fontsize=8.5,
-            labelcolor=theme.ink,
+            [lines[1], lines[0]], [short[name] for name in names], loc="outside upper left", ncols=2, frameon=False,
+            fontsize=8.5, labelcolor=theme.ink,
         )  # fmt: skip
         return figure
 
@@ -195,11 +196,14 @@ def labels(table: SuiteTable) -> dict[str, str]:
     sides = [row.side for row in table.policies]
     ending = f"-{table.suite}"
     are_all = all(side.endswith(ending) and side != ending for side in sides)
-    return {side: _short(side.removesuffix(ending) if are_all else side) for side in sides}
+    return _short([side.removesuffix(ending) if are_all else side for side in sides], sides)
 
 
-def _short(name: str, most: int = 34) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _short(names: Sequence[str], sides: Sequence[str]) -> dict[str, str]:
+    """Long names lose their middle: checkpoints of one training differ at the end. Whole where that makes two alike."""
+    short = [name if len(name) <= MOST_LETTERS else f"{name[:20]}…{name[20 - MOST_LETTERS + 1 :]}" for name in names]
+    clear = [label if short.count(label) == 1 else name for label, name in zip(short, names, strict=True)]
+    return dict(zip(sides, clear, strict=True))
 
 
 def _padded(low: Sequence[float], high: Sequence[float], within: tuple[float, float]) -> tuple[float, float]:
@@ -212,15 +216,19 @@ def _forest_height(table: SuiteTable) -> float:
 
 
 def _heat_height(table: SuiteTable) -> float:
-    longest = max(map(len, labels(table).values()))
-    return 0.9 + 0.055 * longest + CELL_IN[1] * len(heat_rows(table).labels)
+    names = list(labels(table).values())
+    return 0.9 + label_height(names, _n_columns(table)) + CELL_IN[1] * len(heat_rows(table).labels)
 
 
 def _cells_width(table: SuiteTable) -> float:
     """Inches of the cells and of the labels beside them."""
-    n_columns = len(table.policies) + (len(table.differences) == 1)
-    cell = CELL_IN[0] if n_columns > 4 else 1.5 * CELL_IN[0]
+    n_columns = _n_columns(table)
+    cell = CELL_IN[0] if n_columns > MOST_UPRIGHT else 1.5 * CELL_IN[0]
     return 0.4 + 0.075 * max(map(len, heat_rows(table).labels), default=0) + cell * n_columns
+
+
+def _n_columns(table: SuiteTable) -> int:
+    return len(table.policies) + (len(table.differences) == 1)
 
 
 def _width(tables: Sequence[SuiteTable]) -> float:
