@@ -239,7 +239,7 @@ class Service:
     def __post_init__(self) -> None:
         self.log = self.folder / "service.log"
 
-    def start(self, **variables: str) -> None:
+    def start(self, port: int = 0, **variables: str) -> None:
         environment = os.environ | {
             "VLA_BENCH_BOARD_SECRET": SECRET,
             "VLA_BENCH_BOARD_UPLOADS": str(self.folder / "uploads"),
@@ -249,11 +249,15 @@ class Service:
         command = [PROGRAM, "leaderboard", "--db", self.database, "--traces", str(self.folder / "board-traces")]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+                [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         assert self.url, self.log.read_text()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def kill(self) -> None:
         assert self.process is not None

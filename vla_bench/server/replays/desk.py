@@ -29,13 +29,27 @@ from vla_bench.server.replays.draw import queue_all
 from vla_bench.server.submissions.states import LISTED, State, find_submission, move
 from vla_bench.spec.canonical import content_id
 
-__all__ = ["LEASE_S", "MOST_ATTEMPTS", "Report", "claim", "expire", "release", "renew", "report", "settle"]
+__all__ = [
+    "LEASE_S",
+    "MOST_ATTEMPTS",
+    "Report",
+    "claim",
+    "expire",
+    "is_any_queued",
+    "release",
+    "renew",
+    "report",
+    "settle",
+]
 
 LEASE_S = 120
 """How long a worker that says nothing keeps what it claimed. It renews well before."""
 MOST_ATTEMPTS = 3
 MOST_CLAIMED = 100
 _DETAIL = 2000
+_DECISIVE = ("cpu", "os", "python", "packages")
+_MOST_MACHINES = 200
+"""Fingerprints that are looked at: they are told by submitters, who can make up any number."""
 
 Agreement = Literal["bit", "outcome", "differs", "unreadable", "lost"]
 
@@ -55,27 +69,43 @@ class Report:
     fingerprint: Mapping[str, Any] | None = None
 
 
-def claim(connection: Connection, worker: str, suites: Collection[str], n_most: int) -> list[dict[str, Any]]:
+def claim(
+    connection: Connection,
+    worker: str,
+    suites: Collection[str],
+    n_most: int,
+    machines: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
     """Lease queued replays of one submission, the oldest first, episodes of one task side by side.
+
+    Those that were recorded on a machine like the worker's come before others: only there a replay can agree to the
+    bit.
 
     Args:
         connection: inside a write transaction.
         worker: who asks, for the record.
         suites: that it can replay.
         n_most: at most so many.
+        machines: fingerprints of the worker's machine, one for each interpreter that simulates there; plain content.
 
     Returns:
         Jobs as plain JSON values: what is to be replayed, from what, and under which lease it is reported.
     """
     expire(connection)
-    first = connection.execute(_queued(suites).order_by(REPLAY.c.attempt, REPLAY.c.id).limit(1)).mappings().first()
-    if first is None:
+    unlike = _unlike(connection, machines)
+    oldest = _queued(suites).order_by(unlike, REPLAY.c.attempt, REPLAY.c.id).limit(1)
+    if (first := connection.execute(oldest).mappings().first()) is None:
         return []
     of_submission = _queued(suites).where(REPLAY.c.submission_id == first["submission_id"])
-    wanted = of_submission.order_by(EPISODE.c.task, REPLAY.c.id).limit(min(n_most, MOST_CLAIMED))
+    wanted = of_submission.order_by(unlike, EPISODE.c.task, REPLAY.c.id).limit(min(n_most, MOST_CLAIMED))
     lease = f"{plain_text(worker, 120)}:{secrets.token_hex(16)}"
     taken = [row for row in connection.execute(wanted).mappings() if _lease(connection, row["id"], lease)]
     return _jobs(connection, taken, lease)
+
+
+def is_any_queued(connection: Connection) -> bool:
+    """Whether a replay waits, of whatever suite."""
+    return connection.scalar(sa.select(REPLAY.c.id).where(REPLAY.c.state == "queued").limit(1)) is not None
 
 
 def renew(connection: Connection, replay_id: int, lease: str) -> str:
@@ -166,7 +196,9 @@ def settle(connection: Connection, submission_id: str) -> State:
         move(connection, submission_id, State.DISPUTED, actor=SERVER, reason=reason)
         queue_all(connection, submission_id, actor=SERVER)
     elif state is State.AUDITING and not counts["queued"] + counts["leased"]:
-        if counts["failed"]:
+        if not counts.total():
+            move(connection, submission_id, State.LISTED, actor=SERVER, reason="no episode of it can be replayed")
+        elif counts["failed"]:
             failed = f"{counts['failed']} of {counts.total()} replays could not be made"
             reason = f"{failed}: {_why_failed(connection, submission_id)}"
             move(connection, submission_id, State.LISTED, actor=SERVER, reason=reason)
@@ -186,6 +218,29 @@ def _queued(suites: Collection[str]) -> sa.Select[Any]:
         .join(EPISODE, (EPISODE.c.run_id == REPLAY.c.run_id) & (EPISODE.c.episode_id == REPLAY.c.episode_id))
         .where(is_open, SUITE.c.name.in_(sorted(suites)))
     )
+
+
+def _unlike(connection: Connection, machines: Sequence[Mapping[str, Any]]) -> sa.ColumnElement[int]:
+    """By queued replay: 0 where it was recorded on a machine like these, 1 where processor and system are, 2 else.
+
+    Render back ends do not count: states do not depend on them.
+    """
+    content = FINGERPRINT.c.content
+    near: list[str] = []
+    same: list[str] = []
+    for cpu, system in sorted({(str(each["cpu"]), str(each["os"])) for each in machines}):
+        is_near = (content["cpu"].as_string() == cpu) & (content["os"].as_string() == system)
+        for machine_id, found in connection.execute(sa.select(FINGERPRINT).where(is_near).limit(_MOST_MACHINES)):
+            is_same = any(all(found.get(part) == each[part] for part in _DECISIVE) for each in machines)
+            (same if is_same else near).append(machine_id)
+    if not near and not same:
+        return sa.literal(2)
+
+    def was_on(ids: Sequence[str]) -> sa.Exists:
+        is_its = (ATTEMPT.c.run_id == REPLAY.c.run_id) & (ATTEMPT.c.episode_id == REPLAY.c.episode_id)
+        return sa.exists().where(is_its, ATTEMPT.c.fingerprint.in_(ids)).correlate(REPLAY)
+
+    return sa.case((was_on(same), 0), (was_on(near), 1), else_=2)
 
 
 def _lease(connection: Connection, replay_id: int, lease: str) -> bool:

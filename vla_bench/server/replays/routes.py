@@ -37,6 +37,7 @@ class Claim(_Form):
     worker: Name
     suites: list[Name] = Field(min_length=1, max_length=500)
     n: int = Field(default=8, ge=1, le=desk.MOST_CLAIMED)
+    machines: list[MachineLine] = Field(default=[], max_length=20)
 
 
 class Held(_Form):
@@ -55,9 +56,10 @@ class Told(Held):
 
 @router.post("/claim")
 def post_claim(request: Request, principal: Worker, wanted: Claim) -> dict[str, Any]:
-    """Lease replays; none where nothing is queued for these suites."""
+    """Lease replays, those recorded on a machine like the worker's first; none where nothing waits for these suites."""
+    machines = [machine.model_dump() for machine in wanted.machines]
     with _store(request).database.write() as connection:
-        jobs = desk.claim(connection, f"{principal.name}/{wanted.worker}", wanted.suites, wanted.n)
+        jobs = desk.claim(connection, f"{principal.name}/{wanted.worker}", wanted.suites, wanted.n, machines)
     return {"jobs": jobs}
 
 

@@ -5,6 +5,8 @@ Killed in the middle it leaves leases that end by themselves; stopped, it gives 
 
 from __future__ import annotations
 
+import re
+import socket
 import tempfile
 import threading
 import time
@@ -18,23 +20,32 @@ import structlog
 from vla_bench.envs.base import EnvOptions
 from vla_bench.envs.registry import families, family_of, find_suite
 from vla_bench.envs.runtime.assets.needs import require_assets
+from vla_bench.envs.runtime.fingerprint import take_fingerprint
 from vla_bench.envs.runtime.place import place_of
 from vla_bench.harness.replay import Agreement, Recording, ReplayResult, verify_episodes
 from vla_bench.harness.replay.judge import not_replayed
 from vla_bench.results.rows import attempt_from_row
 from vla_bench.results.traces import TraceFolder, unpack_trace
-from vla_bench.server.client import BoardClient, LeaseOver
+from vla_bench.server.client import LeaseOver, ReplayBoard
 from vla_bench.spec.canonical import content_id, to_plain
 from vla_bench.spec.episode import Episode
 from vla_bench.spec.errors import BoardUnreachable, StoreCorrupted, SubmissionRefused, UsageError, VlaBenchError
+from vla_bench.spec.result import Fingerprint
 from vla_bench.spec.suite import Suite
 
-__all__ = ["WorkDone", "Worker", "ready_suites"]
+__all__ = ["WorkDone", "Worker", "limit_of", "ready_suites", "worker_name"]
 
 IDLE_S = 5.0
 UNREACHABLE_S = 15.0
+REPORT_AGAIN_S = (1.0, 5.0)
+"""Waits before a report is sent again, where the board does not answer."""
 RENEWALS = 4
 """A lease is renewed so many times in its length."""
+
+_MOST_MACHINES = 20
+TIMES_RECORDED, SHORTEST_S, LONGEST_S = 3.0, 180.0, 7200.0
+_LOST = "lost"
+"""What became of a report that came after the end of its lease."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +66,14 @@ class WorkDone:
     state: str
 
 
+def limit_of(recording: Recording) -> float:
+    """Seconds that a replay may take: three times the recorded duration, which is the submitter's word.
+
+    So never less than a simulator needs to start, and never more than any episode needs.
+    """
+    return min(max(SHORTEST_S, TIMES_RECORDED * recording.attempt.latencies.wall_ms / 1e3), LONGEST_S)
+
+
 def ready_suites() -> list[str]:
     """The suites that can be replayed on this machine."""
     found = []
@@ -67,12 +86,21 @@ def ready_suites() -> list[str]:
     return sorted(found)
 
 
+def worker_name(wanted: str = "") -> str:
+    """A name that the board takes: this one, else the machine's."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", wanted or socket.gethostname())[:120] or "worker"
+
+
+class _Stopped(Exception):
+    """Raised among replays that are not wanted any longer."""
+
+
 @dataclass(kw_only=True)
 class Worker:
     """Replays what a board has drawn.
 
     Attributes:
-        client: of the board, with a token of scope `replay`.
+        client: of the board: over HTTP with a token of scope `replay`, or the server's own (`OwnBoard`).
         name: of this worker, for the record.
         suites: that it replays.
         workers: simulators at a time, None for as many as the machine has cores.
@@ -81,7 +109,7 @@ class Worker:
         told: hears of each replay that ended.
     """
 
-    client: BoardClient
+    client: ReplayBoard
     name: str
     suites: Sequence[str]
     workers: int | None = None
@@ -89,57 +117,74 @@ class Worker:
     executor: str = "local"
     told: Callable[[WorkDone], None] = lambda done: None
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _n_done: int = 0
+    _machines: dict[str, Fingerprint] = field(default_factory=dict)
+    """By suite: what its replays ran on. Versions of simulators are known once one has been started."""
 
     def run(self, *, until_idle: bool = False) -> int:
-        """Work until stopped, or until nothing is queued; returns how many replays were reported.
+        """Work until stopped, or until nothing is queued that can be made here; returns how many were reported.
 
         Raises:
             UsageError: the board refuses the token.
             BoardUnreachable: the board does not answer, where `until_idle`; else it is asked again.
         """
-        n_done = 0
+        self._n_done = 0
         while not self._stopping.is_set():
+            n_before = self._n_done
             try:
-                jobs = self._claim()
+                if jobs := self._claim():
+                    self._work(jobs)
+                    if until_idle and self._n_done == n_before:
+                        # They went back: they would be claimed again, and go back again, for ever.
+                        break
+                elif until_idle:
+                    break
+                else:
+                    self._stopping.wait(IDLE_S)
             except BoardUnreachable as error:
                 if until_idle:
                     raise
                 log.warning("board_unreachable", error=str(error))
                 self._stopping.wait(UNREACHABLE_S)
-                continue
-            if jobs:
-                n_done += self._work(jobs)
-            elif until_idle:
-                break
-            else:
-                self._stopping.wait(IDLE_S)
-        return n_done
+        return self._n_done
 
     def stop(self) -> None:
-        """End `run` after the replays that are under way; from any thread."""
+        """End `run` when the next replay has ended, from any thread; the others go back."""
         self._stopping.set()
 
     def _claim(self) -> list[dict[str, Any]]:
-        wanted = {"worker": self.name, "suites": list(self.suites), "n": self.n_at_a_time}
-        jobs: list[dict[str, Any]] = self.client.post("replays/claim", wanted)["jobs"]
-        return jobs
+        machines = {machine.id: to_plain(machine) for machine in (take_fingerprint({}), *self._machines.values())}
+        wanted = {
+            "worker": self.name,
+            "suites": list(self.suites),
+            "n": self.n_at_a_time,
+            "machines": list(machines.values())[:_MOST_MACHINES],
+        }
+        return self.client.claim(wanted)
 
-    def _work(self, jobs: Sequence[Mapping[str, Any]]) -> int:
-        """Replay what was claimed, which is of one submission; what is not reported goes back."""
+    def _work(self, jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Replay what was claimed, which is of one submission; what is not reported goes back.
+
+        Raises:
+            UsageError: the board refuses the token.
+            BoardUnreachable: it does not answer; what was reported before is counted.
+        """
         with ExitStack() as stack:
             held = _Leases(self.client, jobs)
             stack.callback(held.close)
             traces = TraceFolder(stack.enter_context(tempfile.TemporaryDirectory(prefix="vla-bench-")))
             suite = find_suite(jobs[0]["suite"], jobs[0]["protocol"])
-            n_done = 0
 
             def report(result: ReplayResult) -> None:
-                nonlocal n_done
                 job = by_id[result.episode.id]
+                if result.fingerprint is not None:
+                    self._machines[suite.name] = result.fingerprint
                 state = self._report(job, result)
                 held.forget(job["id"])
-                n_done += 1
+                self._n_done += state != _LOST
                 self.told(WorkDone(submission=job["submission"], episode=result.episode.id, result=result, state=state))
+                if self._stopping.is_set():
+                    raise _Stopped
 
             by_id = {content_id(job["episode"]): job for job in jobs}
             recordings = []
@@ -148,8 +193,8 @@ class Worker:
                     report(not_replayed(recording, Agreement.LOST, (why,)))
                 else:
                     recordings.append(recording)
-            self._replay(recordings, suite, traces, jobs[0]["control_mode"], report)
-            return n_done
+            with suppress(_Stopped):
+                self._replay(recordings, suite, traces, jobs[0]["control_mode"], report)
 
     def _replay(
         self,
@@ -168,6 +213,7 @@ class Worker:
                 control_mode=control_mode,
                 workers=self.workers,
                 executor=self.executor,
+                limit_s=limit_of,
                 told=report,
             )
         except (BoardUnreachable, UsageError):
@@ -183,33 +229,33 @@ class Worker:
         if not recording.trace_digest:
             return ""
         try:
-            answer = self.client.call("GET", f"replays/{job['id']}/trace", params={"lease": job["lease"]})
-            unpack_trace(answer.content, recording.trace_digest)
+            packed = self.client.trace(job["id"], job["lease"])
+            unpack_trace(packed, recording.trace_digest)
         except (SubmissionRefused, ValueError) as error:
             return f"its recorded actions did not arrive: {error}"
-        traces.put_packed(recording.trace_digest, answer.content, is_synced=False)
+        traces.put_packed(recording.trace_digest, packed, is_synced=False)
         return ""
 
     def _report(self, job: Mapping[str, Any], result: ReplayResult) -> str:
         machine = None if result.fingerprint is None else to_plain(result.fingerprint)
         reasons = [reason[:1000] for reason in result.reasons[:50]]
-        told = {"lease": job["lease"], "agreement": str(result.agreement), "reasons": reasons, "fingerprint": machine}
-        for attempt in range(3):
+        told = {"agreement": str(result.agreement), "reasons": reasons, "fingerprint": machine}
+        for wait_s in (*REPORT_AGAIN_S, None):
             try:
-                return str(self.client.post(f"replays/{job['id']}/report", told)["state"])
+                return self.client.report(job["id"], job["lease"], told)
             except LeaseOver:
-                return "lost"
+                return _LOST
             except BoardUnreachable:
-                if attempt == 2:
+                if wait_s is None:
                     raise
-                time.sleep(1.0 + 4.0 * attempt)
+                time.sleep(wait_s)
         raise AssertionError("not reached")
 
 
 class _Leases:
     """Keeps leases alive from a thread of its own, and gives back what is left at the end."""
 
-    def __init__(self, client: BoardClient, jobs: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, client: ReplayBoard, jobs: Sequence[Mapping[str, Any]]) -> None:
         # A connection of its own: the other one may be in the middle of a report.
         self._client, self._left = client.twin(), {job["id"]: job["lease"] for job in jobs}
         self._every_s = jobs[0]["lease_s"] / RENEWALS
@@ -228,7 +274,7 @@ class _Leases:
         self._thread.join()
         for replay_id, lease in self._left.items():
             with suppress(VlaBenchError, LeaseOver):
-                self._client.post(f"replays/{replay_id}/release", {"lease": lease})
+                self._client.release(replay_id, lease)
         self._client.close()
 
     def _renew(self) -> None:
@@ -237,7 +283,7 @@ class _Leases:
                 left = dict(self._left)
             for replay_id, lease in left.items():
                 try:
-                    self._client.post(f"replays/{replay_id}/renew", {"lease": lease})
+                    self._client.renew(replay_id, lease)
                 except LeaseOver:
                     self.forget(replay_id)
                 except VlaBenchError as error:
