@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -49,14 +50,99 @@ def postgres_server() -> Iterator[str]:
     if url := os.environ.get("VLA_BENCH_TEST_POSTGRES"):
         yield url
         return
+    with postgres_cluster() as cluster:
+        yield cluster.url
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[Cluster]:
+    """A running cluster of one's own, which may be killed and started again."""
     programs = find_programs()
     assert programs is not None, "no PostgreSQL server programs: apt-get install postgresql"
     folder = Path(tempfile.mkdtemp(prefix="vb-pg-", dir="/tmp"))
+    cluster = Cluster(programs, folder)
     try:
-        with _running(programs, folder):
-            yield f"postgresql://vla_bench@/postgres?host={folder}"
+        cluster.create()
+        cluster.start()
+        yield cluster
     finally:
+        cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Cluster:
+    """A cluster in a folder, and its server process.
+
+    Attributes:
+        url: of the database `postgres` in it.
+    """
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder, self._user = programs, folder, _user()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://vla_bench@/postgres?host={folder}"
+
+    def create(self) -> None:
+        """Make its files."""
+        if self._user:
+            os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
+        options = ("-U", "vla_bench", "-A", "trust", "-E", "UTF8", "--no-sync")
+        initdb = [self._programs / "initdb", "-D", self._folder / "data", *options]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **self._surroundings())
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; one that was killed recovers first."""
+        end = time.monotonic() + START_S
+        while not self._starts():
+            # What is left of a killed server holds its memory for a moment.
+            assert time.monotonic() < end, f"PostgreSQL did not start: {self._log()}"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL to the server process itself; its children notice and end."""
+        assert self._server is not None
+        self._server.kill()
+        self._server.wait(STOP_S)
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._server is None or self._server.poll() is not None:
+            return
+        self._server.send_signal(signal.SIGINT)  # "fast": clients are thrown out
+        try:
+            self._server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(STOP_S)
+
+    def _starts(self) -> bool:
+        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        place = ("-D", self._folder / "data", "-k", self._folder)
+        command = [*_dies_with_us(), self._programs / "postgres", *place, *options]
+        with (self._folder / "log").open("ab") as output:
+            self._server = subprocess.Popen(command, stdout=output, stderr=output, **self._surroundings())
+        end = time.monotonic() + START_S
+        while self._server.poll() is None:
+            try:
+                psycopg.connect(self.url, connect_timeout=5).close()
+                return True
+            except psycopg.OperationalError:
+                assert time.monotonic() < end, f"PostgreSQL did not start: {self._log()}"
+                time.sleep(0.05)
+        return False
+
+    def _log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-2000:]
+
+    def _surroundings(self) -> dict[str, Any]:
+        who: dict[str, Any] = {}
+        if self._user:
+            who = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        return {
+            "cwd": self._folder,
+            "env": {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(self._folder)},
+            **who,
+        }
 
 
 @contextmanager
@@ -70,32 +156,6 @@ def fresh_database(server: str) -> Iterator[str]:
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextmanager
-def _running(programs: Path, folder: Path) -> Iterator[None]:
-    user = _user()
-    if user:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    data, log = folder / "data", folder / "log"
-    who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-    env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(folder)}
-    initdb = [programs / "initdb", "-D", data, "-U", "vla_bench", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=env, **who)
-    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    command = [*_dies_with_us(), programs / "postgres", "-D", data, "-k", folder, *options]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=env, **who)
-    try:
-        _wait(server, f"postgresql://vla_bench@/postgres?host={folder}", log)
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast": clients are thrown out
-        try:
-            server.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            server.send_signal(signal.SIGQUIT)
-            server.wait(STOP_S)
 
 
 def _dies_with_us() -> list[str]:
@@ -113,15 +173,3 @@ def _user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise AssertionError("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
-
-
-def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + START_S
-    while True:
-        try:
-            psycopg.connect(url, connect_timeout=5).close()
-            return
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"PostgreSQL did not start: {log.read_text(errors='replace')[-2000:]}") from None
-            time.sleep(0.05)

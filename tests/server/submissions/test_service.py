@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.cli.conftest import PROGRAM
-from tests.postgres import find_programs, fresh_database, postgres_server
+from tests.postgres import find_programs, fresh_database, postgres_cluster
 from tests.server.submitting import (
     DECLARATION,
     Board,
@@ -41,7 +41,7 @@ from vla_bench.server.submissions.bundle import read_bundle
 from vla_bench.server.submissions.scratch import scratch_store
 from vla_bench.server.submissions.send import submit
 from vla_bench.server.submissions.states import find_submission
-from vla_bench.spec.errors import BoardUnreachable, SubmissionRefused, UsageError
+from vla_bench.spec.errors import BoardUnreachable, StoreError, StoreUnreachable, SubmissionRefused, UsageError
 from vla_bench.spec.result import Trace
 
 YAML = "\n".join(f"{key}: {value!r}" for key, value in DECLARATION.model_dump(exclude_none=True).items())
@@ -204,19 +204,24 @@ def test_twenty_submissions_at_once_are_neither_lost_nor_mixed(
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_postgres_killed_in_mid_seal_leaves_nothing_half_done(toy_bundle: Path, tmp_path: Path) -> None:
-    """A cluster of its own, whose server process is killed while the listing transaction is open."""
-    if find_programs() is None or os.environ.get("VLA_BENCH_TEST_POSTGRES"):
+@pytest.mark.parametrize("victim", ["the backend", "the server"])
+def test_postgres_killed_in_mid_seal_leaves_nothing_half_done(victim: str, toy_bundle: Path, tmp_path: Path) -> None:
+    """A cluster of its own, killed while the listing transaction is open."""
+    if find_programs() is None:
         pytest.skip("needs a cluster of its own")
-    with postgres_server() as url:
-        board = Board(url, tmp_path)
+    with postgres_cluster() as cluster:
+        board = Board(cluster.url, tmp_path)
         submission_id = board.seal(board.principal("alice"), toy_bundle)
         original = listing.queue_draw
 
         def crash(connection: sa.Connection, of: str) -> int:
-            # The last thing before the commit: every row of the run is written. A killed backend takes all down.
+            # The last thing before the commit: every row of the run is written.
             pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-            os.kill(pid, signal.SIGKILL)
+            if victim == "the server":
+                cluster.kill()
+                until(lambda: not Path(f"/proc/{pid}").exists())
+            else:  # which takes all the others down
+                os.kill(pid, signal.SIGKILL)
             return original(connection, of)
 
         listing.queue_draw = crash
@@ -225,20 +230,25 @@ def test_postgres_killed_in_mid_seal_leaves_nothing_half_done(toy_bundle: Path, 
                 listing.process(board.store, board.settings, submission_id)
         finally:
             listing.queue_draw = original
+        if victim == "the server":
+            with pytest.raises(StoreUnreachable):
+                listing.process(board.store, board.settings, submission_id)
+            cluster.start()
 
         def counts() -> list[int] | None:
             try:
                 with board.store.database.read() as connection:
-                    return [connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in (RUN, EPISODE)]
-            except Exception:  # the cluster recovers
+                    tables = (RUN, EPISODE, ATTEMPT, BOARD_ROW, REPLAY)
+                    return [connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in tables]
+            except StoreError:  # the cluster recovers
                 return None
 
-        assert until(counts) == [0, 0]
+        assert until(counts) == [0] * 5
         with board.store.database.write() as connection:
             assert find_submission(connection, submission_id)["state"] in ("checking", "sealed")
             connection.execute(sa.update(SUBMISSION).values(updated_at="2020-01-01T00:00:00+00:00"))
         assert str(listing.process(board.store, board.settings, submission_id)) == "auditing"
-        assert counts() == [1, 50]
+        assert counts() == [1, 50, 50, 1, 50]
         board.store.close()
 
 
