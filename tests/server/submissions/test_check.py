@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from tests.server.submitting import Board, Forgery, bundle_of, copy_run_as
-from vla_bench.results.leaderboard.people import AUDIT, REPLAY
+from vla_bench.results.leaderboard.people import AUDIT, REPLAY, SUBMISSION
 from vla_bench.results.tables import ATTEMPT, EPISODE, RUN
+from vla_bench.server.audit import SERVER, write_audit
 from vla_bench.server.submissions.listing import process
-from vla_bench.server.submissions.states import TRANSITIONS, State
+from vla_bench.server.submissions.states import TRANSITIONS, State, find_submission
 from vla_bench.spec.canonical import content_id
+from vla_bench.spec.errors import StoreFull
 
 
 def episode_with(forged: Forgery, outcome: str) -> str:
@@ -232,8 +235,6 @@ def test_traces_of_somebody_else_s_run_are_refused(
 
 
 def test_a_check_that_died_is_made_again_and_lists_once(board: Board, toy_bundle: Path) -> None:
-    from vla_bench.results.leaderboard.people import SUBMISSION
-
     submission_id = board.seal(board.principal("alice"), toy_bundle)
     with board.store.database.write() as connection:
         long_ago = {"state": "checking", "updated_at": "2020-01-01T00:00:00+00:00"}
@@ -252,12 +253,59 @@ def test_a_fault_of_ours_in_the_middle_leaves_nothing_half_done(
     submission_id = board.seal(board.principal("alice"), toy_bundle)
     with monkeypatch.context() as patch:
         patch.setattr(listing, "queue_draw", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            process(board.store, board.settings, submission_id)
+        assert process(board.store, board.settings, submission_id) is State.SEALED
     with board.store.database.read() as connection:
         for table in (RUN, EPISODE, REPLAY):
             assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0
     assert not any(board.store.traces.path.rglob("*.zst"))
+    assert process(board.store, board.settings, submission_id) is State.AUDITING
+
+
+def test_a_fault_of_ours_that_stays_is_no_endless_loop_and_is_said_to_be_ours(
+    board: Board, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vla_bench.server.submissions import listing
+
+    alice = board.principal("alice")
+    submission_id = board.seal(alice, toy_bundle)
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(listing, "queue_draw", lambda *_: 1 / 0)
+        states = [process(board.store, board.settings, submission_id) for _ in range(listing.MOST_TRIES + 1)]
+    assert states == [State.SEALED, State.SEALED, State.REFUSED, State.REFUSED]
+    faults = [line for line in logs if line["event"] == "submission_check_failed"]
+    assert len(faults) == listing.MOST_TRIES
+    assert all(line["log_level"] == "error" and line["exc_info"] for line in faults)
+    with board.store.database.read() as connection:
+        assert listing.waiting(connection) == []
+        reason = find_submission(connection, submission_id)["reason"]
+        told = connection.execute(sa.select(AUDIT.c.detail).where(AUDIT.c.action == "submission_check_failed"))
+        assert [detail["try"] for (detail,) in told] == [1, 2, 3]
+    assert "a fault of this board, and not of the submission" in reason
+    assert board.submit(alice, toy_bundle)[1] is State.AUDITING
+
+
+def test_a_check_that_dies_with_its_process_every_time_is_given_up(board: Board, toy_bundle: Path) -> None:
+    submission_id = board.seal(board.principal("alice"), toy_bundle)
+    with board.store.database.write() as connection:
+        for number in (1, 2):
+            write_audit(connection, SERVER, "submission_check_failed", "submission", submission_id, {"try": number})
+        long_ago = {"state": "checking", "updated_at": "2020-01-01T00:00:00+00:00"}
+        connection.execute(sa.update(SUBMISSION).values(long_ago))
+    assert process(board.store, board.settings, submission_id) is State.REFUSED
+
+
+def test_a_full_disk_is_waited_for(board: Board, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vla_bench.server.submissions import listing
+
+    def full(*_: object) -> None:
+        raise StoreFull("no space left")
+
+    submission_id = board.seal(board.principal("alice"), toy_bundle)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "queue_draw", full)
+        for _ in range(listing.MOST_TRIES + 1):
+            with pytest.raises(StoreFull):
+                process(board.store, board.settings, submission_id)
     assert process(board.store, board.settings, submission_id) is State.AUDITING
 
 
