@@ -66,16 +66,17 @@ class EveryRequest:
         structlog.contextvars.bind_contextvars(request_id=scope["request_id"])
         answer = _Answer(send, [*self._headers, (b"x-request-id", scope["request_id"].encode())])
         begun = perf_counter()
+        settings = self._settings
         is_part = bool(_PART.match(scope["path"]))
+        limit_s = settings.part_s if is_part else settings.request_s
+        body = _Body(receive, settings.max_part_bytes if is_part else settings.max_body_bytes)
         try:
-            await self._within(self._settings.part_s if is_part else self._settings.request_s, scope, receive, answer)
+            await self._within(limit_s, scope, body, answer)
         finally:
             self._tell(scope, answer, perf_counter() - begun)
 
-    async def _within(self, limit_s: float, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _within(self, limit_s: float, scope: Scope, body: _Body, answer: _Answer) -> None:
         """Run the request as a task of its own: a thread that hangs cannot be stopped, only left alone."""
-        max_bytes = self._settings.max_part_bytes if _PART.match(scope["path"]) else self._settings.max_body_bytes
-        body = _Body(receive, max_bytes)
         task = asyncio.create_task(self._guarded(scope, body, answer))
         try:
             done, _ = await asyncio.wait({task}, timeout=limit_s)
@@ -94,7 +95,7 @@ class EveryRequest:
         send = answer.take_over()
         task.cancel()
         if not is_started:
-            await respond(Request(scope), problem)(scope, receive, send)
+            await respond(Request(scope), problem)(scope, body, send)
 
     async def _guarded(self, scope: Scope, receive: _Body, answer: _Answer) -> None:
         scope["app"] = self._owner

@@ -33,7 +33,6 @@ ErrorPage = Callable[[Request, "Problem"], Response]
 _STATUS: tuple[tuple[type[errors.VlaBenchError], int], ...] = (
     (errors.UnknownName, 404),
     (errors.NotListed, 404),
-    (errors.NotListed, 404),
     (errors.PlanMismatch, 409),
     (errors.MessageTooLarge, 413),
     (errors.Unauthorized, 401),

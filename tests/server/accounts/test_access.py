@@ -74,7 +74,13 @@ def test_an_expired_and_a_foreign_token_get_the_same_answer(site: Board, client:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/submissions/abcdefghijkl/withdraw", "/api/v1/replays/claim", "/api/v1/replays/1/report"]
+    "path",
+    [
+        "/api/v1/submissions/abcdefghijkl/withdraw",
+        "/api/v1/submissions/abcdefghijkl/resume",
+        "/api/v1/replays/claim",
+        "/api/v1/replays/1/report",
+    ],
 )
 def test_a_submitter_cannot_act_as_a_maintainer(site: Board, client: TestClient, path: str) -> None:
     body = {"reason": "because I say so", "worker": "w", "suites": ["toy_reach"]}
@@ -90,6 +96,25 @@ def test_a_token_makes_none_stronger_than_itself(site: Board, client: TestClient
     made = client.post("/api/v1/account/tokens", headers=bearer(weak), json={"label": "ci"})
     assert made.status_code == 201
     assert client.get("/api/v1/account", headers=bearer(made.json()["token"])).json()["scopes"] == ["submit"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({}, None), ({"days": "0"}, 422), ({"days": "366"}, 422), ({"days": "x"}, 422), ({"label": "x" * 201}, 422),
+     ({"scopes": []}, 422), ({"scopes": ["all"]}, 422), ({"scopes": ["admin"]}, 403)],
+    ids=str,
+)  # fmt: skip
+def test_the_form_for_a_token_keeps_the_rules_of_the_api(
+    site: Board, client: TestClient, changes: dict[str, object], status: int | None
+) -> None:
+    token = site.token("alice")
+    asked = {"scopes": ["submit"], "label": "mine", "days": "30"} | changes
+    by_api = client.post("/api/v1/account/tokens", json=asked, headers=bearer(token))
+    client.post("/account/sign-in", data={"token": str(token)}, headers=HERE)
+    form = {"scope": asked["scopes"], "label": asked["label"], "days": asked["days"]}
+    by_form = client.post("/account/tokens", data=form, headers=HERE)
+    assert (by_api.status_code, by_form.status_code) == ((status, status) if status else (201, 200))
+    assert ("vlab_" in by_form.text) is (status is None)
 
 
 def test_one_revokes_one_s_own_tokens_only(site: Board, client: TestClient) -> None:

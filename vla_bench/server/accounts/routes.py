@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from vla_bench.results.store import Store
 from vla_bench.server.accounts.access import require, sign_in, sign_out
 from vla_bench.server.accounts.people import Principal, Scope, create_token, list_tokens, revoke_token
+from vla_bench.server.accounts.tokens import Token
 from vla_bench.server.problems import Problem
 
-__all__ = ["router"]
+__all__ = ["MOST_DAYS", "NewToken", "make_own_token", "router"]
 
 router = APIRouter(tags=["accounts"])
 Anyone = Annotated[Principal, Depends(require())]
@@ -72,10 +73,20 @@ def get_tokens(request: Request, principal: Anyone) -> dict[str, Any]:
 @router.post("/api/v1/account/tokens", status_code=201)
 def post_token(request: Request, principal: Anyone, wanted: NewToken) -> dict[str, Any]:
     """Make a token. Its scopes are among those of the token that asks; it is shown in this answer and never again."""
+    token = make_own_token(request, principal, wanted)
+    return {"token": str(token), "id": token.id}
+
+
+def make_own_token(request: Request, principal: Principal, wanted: NewToken) -> Token:
+    """Make a token for whoever asks, from the API and from the form alike.
+
+    Raises:
+        Problem: 403, it could do more than the token that asks.
+    """
     if beyond := sorted(set(wanted.scopes) - principal.scopes):
         raise Problem(403, f"a token cannot make one with more scopes: {', '.join(beyond)}", kind="missing-scope")
     with _store(request).database.write() as connection:
-        token = create_token(
+        return create_token(
             connection,
             principal.name,
             wanted.scopes,
@@ -83,7 +94,6 @@ def post_token(request: Request, principal: Anyone, wanted: NewToken) -> dict[st
             valid_for=timedelta(days=wanted.days),
             actor=principal.name,
         )
-    return {"token": str(token), "id": token.id}
 
 
 @router.delete("/api/v1/account/tokens/{token_id}", status_code=204)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 from urllib.parse import parse_qs
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from vla_bench.results.leaderboard.people import SUBMISSION
 from vla_bench.server.accounts.access import principal_or_none, require
-from vla_bench.server.accounts.people import Principal, Scope, create_token, list_tokens, revoke_token
+from vla_bench.server.accounts.people import Principal, Scope, list_tokens, revoke_token
+from vla_bench.server.accounts.routes import MOST_DAYS, NewToken, make_own_token
 from vla_bench.server.pages.site import database, link, render
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions import moderation
@@ -24,7 +25,6 @@ router = APIRouter(include_in_schema=False)
 SignedIn = Annotated[Principal, Depends(require())]
 Submitter = Annotated[Principal, Depends(require(Scope.SUBMIT))]
 MOST_SUBMISSIONS = 50
-MOST_DAYS = 365
 LONGEST_REASON = 2000
 
 
@@ -58,22 +58,15 @@ def _account(request: Request, principal: Principal, made: str = "") -> Response
 async def new_token(request: Request, principal: SignedIn) -> Response:
     """Make a token from a form; its secret is on this one page and nowhere else."""
     form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=20)
-    days = form.get("days", ["90"])[0]
-    wanted = [Scope(scope) for scope in form.get("scope", []) if scope in set(Scope)]
-    if not days.isdecimal() or not 1 <= int(days[:6]) <= MOST_DAYS:
-        raise Problem(400, f"a token is valid for 1 to {MOST_DAYS} days")
-    if not wanted or set(wanted) - principal.scopes:
-        raise Problem(403, "a token may do what the token that you signed in with may, and at least one thing")
-    label = form.get("label", [""])[0][:200]
-    return await run_in_threadpool(_make_token, request, principal, wanted, label, int(days))
-
-
-def _make_token(request: Request, principal: Principal, wanted: list[Scope], label: str, days: int) -> Response:
-    with database(request).write() as connection:
-        made = create_token(
-            connection, principal.name, wanted, label=label, valid_for=timedelta(days=days), actor=principal.name
-        )
-    return _account(request, principal, made=str(made))
+    asked = {"scopes": form.get("scope", []), "label": form.get("label", [""])[0], "days": form.get("days", ["90"])[0]}
+    try:
+        wanted = NewToken.model_validate(asked)
+    except ValidationError as error:
+        raise Problem(
+            422, f"a token may do at least one thing, has a short label and is valid for 1 to {MOST_DAYS} days"
+        ) from error
+    made = await run_in_threadpool(make_own_token, request, principal, wanted)
+    return await run_in_threadpool(_account, request, principal, str(made))
 
 
 @router.post("/account/tokens/{token_id}/revoke")
