@@ -45,6 +45,7 @@ WRITES = [
     ("POST", "/api/v1/submissions/abcdefghijkl/seal"),
     ("POST", "/api/v1/submissions/abcdefghijkl/retract"),
     ("POST", "/api/v1/submissions/abcdefghijkl/withdraw"),
+    ("POST", "/api/v1/submissions/abcdefghijkl/resume"),
     ("POST", "/api/v1/replays/claim"),
     ("POST", "/api/v1/replays/1/renew"),
     ("POST", "/api/v1/replays/1/release"),

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.server.submitting import Board
+from tests.server.submitting import Board, bundle_of, copy_run_as
 from vla_bench.results.leaderboard.boards import BOARD_ROW
 from vla_bench.results.leaderboard.people import AUDIT, REPLAY
+from vla_bench.results.tables import ATTEMPT, FINGERPRINT
 from vla_bench.server.accounts.people import Role, Scope
 from vla_bench.server.problems import Problem
 from vla_bench.server.replays import desk
-from vla_bench.server.submissions.moderation import retract, withdraw
+from vla_bench.server.submissions.moderation import resume, retract, withdraw
 from vla_bench.server.submissions.states import State, find_submission
+from vla_bench.spec.canonical import content_id
 
 TOY = ["toy_reach"]
 
@@ -67,6 +69,31 @@ def test_a_job_has_what_a_worker_needs_and_no_secret(board: Board, submission: s
 def test_other_suites_are_not_handed_out(board: Board, submission: str) -> None:
     with board.store.database.write() as connection:
         assert desk.claim(connection, "w", ["libero_goal"], 5) == []
+
+
+def test_a_machine_like_that_of_the_recording_is_served_first(
+    board: Board, submission: str, toy_run: Path, tmp_path: Path
+) -> None:
+    here = claim(board, 1)[0]["machine"]
+    elsewhere = {**here, "cpu": "riscv64 Other"}
+    copy_run_as(toy_run, tmp_path / "second.db", "second", 3.0)
+    second = board.submit(board.principal("bob"), bundle_of(tmp_path / "second.db", tmp_path, "second"))[0]
+    with board.store.database.write() as connection:
+        machine = {"id": content_id(elsewhere), "content": elsewhere}
+        connection.execute(sa.insert(FINGERPRINT).values(machine))
+        is_second = ATTEMPT.c.run_id == find_submission(connection, second)["run_id"]
+        connection.execute(sa.update(ATTEMPT).where(is_second).values(fingerprint=machine["id"]))
+
+    def served(**changes: object) -> str:
+        with board.store.database.write() as connection:
+            jobs = desk.claim(connection, "w", TOY, 3, [{**elsewhere, **changes}])
+        return {job["machine"]["cpu"] for job in jobs}.pop()
+
+    assert served() == "riscv64 Other"
+    assert served(renderer={"vendor": "another"}) == "riscv64 Other"
+    assert served(packages={}) == "riscv64 Other"
+    assert served(cpu="riscv64 Third") == here["cpu"]
+    assert served(cpu="'; DROP TABLE replay; --") == here["cpu"]
 
 
 def test_a_draw_without_deviation_gives_the_mark(board: Board, submission: str) -> None:
@@ -148,6 +175,56 @@ def test_what_is_given_back_is_no_attempt(board: Board, submission: str) -> None
         with board.store.database.write() as connection:
             desk.release(connection, job["id"], job["lease"])
     assert len(claim(board)) == 50
+
+
+def test_a_dispute_whose_cause_was_found_is_audited_anew_in_public(board: Board, submission: str) -> None:
+    keeper, alice = board.principal("keeper", Scope.ADMIN, role=Role.MAINTAINER), board.principal("alice")
+    jobs = claim(board)
+    tell(board, jobs[0], "differs", "other states")
+    for job in jobs[1:]:
+        tell(board, job, "bit")
+    assert state_of(board, submission)[:2] == ("disputed", "self-reported")
+    with board.store.database.write() as connection, pytest.raises(Problem, match="only maintainers"):
+        resume(connection, submission, "it was not my fault", by=alice)
+    with board.store.database.write() as connection, pytest.raises(Problem, match="say why"):
+        resume(connection, submission, " oops     ", by=keeper)
+    with board.store.database.write() as connection:
+        assert resume(connection, submission, "the worker had another MuJoCo", by=keeper) is State.AUDITING
+    assert state_of(board, submission) == ("auditing", "self-reported", "the worker had another MuJoCo")
+    (again,) = claim(board)
+    assert again["id"] == jobs[0]["id"]
+    assert tell(board, again, "bit") == "agreed"
+    assert state_of(board, submission)[:2] == ("replayed", "replayed")
+    with board.store.database.read() as connection:
+        rows = connection.execute(sa.select(AUDIT.c.actor, AUDIT.c.action, AUDIT.c.detail)).all()
+    told = {action: (actor, detail) for actor, action, detail in rows}
+    assert told["replays_queued_again"][0] == "keeper"
+    assert told["replays_queued_again"][1]["deviated"] == [told["replay_deviated"][1]["episode"]]
+    with board.store.database.write() as connection, pytest.raises(Problem, match="is replayed: no replay of it"):
+        resume(connection, submission, "once more, with feeling", by=keeper)
+
+
+def test_a_dispute_that_deviates_again_stays_one(board: Board, submission: str) -> None:
+    keeper = board.principal("keeper", Scope.ADMIN, role=Role.MAINTAINER)
+    for job in claim(board):
+        tell(board, job, "differs", "other states")
+    with board.store.database.write() as connection:
+        resume(connection, submission, "let us look once more", by=keeper)
+    assert tell(board, claim(board)[0], "differs", "other states") == "deviated"
+    assert state_of(board, submission)[:2] == ("disputed", "self-reported")
+
+
+def test_replays_that_could_not_be_made_are_made_when_the_cause_is_mended(board: Board, submission: str) -> None:
+    keeper = board.principal("keeper", Scope.ADMIN, role=Role.MAINTAINER)
+    for _ in range(desk.MOST_ATTEMPTS):
+        for job in claim(board):
+            tell(board, job, "lost", "no simulator")
+    assert state_of(board, submission)[0] == "listed"
+    with board.store.database.write() as connection:
+        assert resume(connection, submission, "the workers are well again", by=keeper) is State.AUDITING
+    for job in claim(board):
+        tell(board, job, "bit")
+    assert state_of(board, submission)[:2] == ("replayed", "replayed")
 
 
 def test_an_owner_retracts_and_a_tombstone_stays(board: Board, submission: str) -> None:

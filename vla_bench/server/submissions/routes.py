@@ -1,4 +1,4 @@
-"""Submissions over HTTP: open, send parts, seal, look; retract and withdraw."""
+"""Submissions over HTTP: open, send parts, seal, look; retract, withdraw, audit anew."""
 
 from __future__ import annotations
 
@@ -169,6 +169,14 @@ def post_withdraw(request: Request, principal: Maintainer, submission_id: Submis
     with _store(request).database.write() as connection:
         moderation.withdraw(connection, submission_id, why.reason, by=principal)
     return {"id": submission_id, "state": "withdrawn"}
+
+
+@router.post("/{submission_id}/resume")
+def post_resume(request: Request, principal: Maintainer, submission_id: SubmissionId, why: Reason) -> dict[str, Any]:
+    """Replay anew what deviated or could not be replayed, as a maintainer, with a public reason."""
+    with _store(request).database.write() as connection:
+        state = moderation.resume(connection, submission_id, why.reason, by=principal)
+    return {"id": submission_id, "state": state}
 
 
 def _check_plan(wanted: Announcement) -> None:
