@@ -5,7 +5,7 @@ Nothing is left for a reader to count. Entering a run again brings its row up to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ from vla_bench.spec.errors import UsageError
 __all__ = ["Entry", "count_family", "enter_finished_runs", "enter_run", "lock_board", "make_board"]
 
 IN_BATCH = 500
+PLAUSIBILITY = "plausibility"
+"""Kind of the notes that say what a reader should look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ def enter_run(
     declaration: Mapping[str, Any] | None = None,
     harness: str = __version__,
     summary: RunSummary | None = None,
+    flags: Sequence[str] = (),
     actor: str = SERVER,
 ) -> Entry:
     """List a stored run on its board, or bring its row up to date. Tombstones stay what they are.
@@ -73,6 +76,7 @@ def enter_run(
         declaration: plain form of what the submitter declared.
         harness: version of vla-bench that ran it.
         summary: of these very episodes, where the caller has just counted them; counted here where None.
+        flags: of plausibility, a sentence each: notes that decide nothing. They stay when it is entered again.
         actor: for the log.
 
     Raises:
@@ -101,7 +105,7 @@ def enter_run(
         "cells": cells,
         "harness": plain_text(harness, 80),
         "settings": dict(summary.settings),
-        "notes": notes(summary, declared),
+        "notes": notes(summary, declared) + _flags(flags, present),
         "efficiency": efficiency(summary, declared, reading.load_answer_bins(connection, run["id"])),
         "source": {
             "command": summary.command,
@@ -124,7 +128,8 @@ def enter_run(
         row_id=row_id, board_id=board["id"], slug=placement.slug, state=values["state"], mark=values["mark"],
         unranked=values["unranked"],
     )  # fmt: skip
-    detail = {"row": row_id, "run": run_name, "state": entry.state, "mark": entry.mark, "submission": submission_id}
+    detail = {"row": row_id, "run": run_name, "policy": f"{values['policy']} {values['version']}".strip()}
+    detail |= {"state": entry.state, "mark": entry.mark, "submission": submission_id}
     action = "run_listed" if present is None else "run_updated"
     write_audit(connection, actor, action, "board", placement.slug[:200], detail)
     return entry
@@ -198,9 +203,14 @@ def _content(connection: Connection, table: sa.Table, digest: str) -> dict[str, 
 
 
 def _present(connection: Connection, run_id: int) -> RowMapping | None:
-    names = ("id", "state", "board_id", "family")
+    names = ("id", "state", "board_id", "family", "notes")
     found = sa.select(*(BOARD_ROW.c[name] for name in names)).where(BOARD_ROW.c.run_id == run_id)
     return connection.execute(found).mappings().first()
+
+
+def _flags(new: Sequence[str], present: RowMapping | None) -> list[dict[str, str]]:
+    known = [note["text"] for note in present["notes"] if note["kind"] == PLAUSIBILITY] if present is not None else []
+    return [{"kind": PLAUSIBILITY, "text": text} for text in dict.fromkeys([*known, *new])]
 
 
 def _leave(connection: Connection, present: RowMapping) -> None:

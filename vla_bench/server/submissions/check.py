@@ -21,6 +21,7 @@ from vla_bench.results.stats.bins import count_bins
 from vla_bench.results.store import Store
 from vla_bench.results.traces import unpack_trace
 from vla_bench.server.boards.place import registered_ids, registered_plan
+from vla_bench.server.boards.plausible import Plausibility
 from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle
 from vla_bench.spec.canonical import content_id, sha256_hex
 from vla_bench.spec.episode import Episode, make_plan
@@ -146,10 +147,13 @@ def check_rows(bundle: Bundle, scratch: Store, run_name: str, suite: Suite) -> C
     return Checks(suite=suite, evidence=evidence)
 
 
-def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> None:
+def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> list[str]:
     """Does each trace have its digest, belong to one attempt, and agree with it?
 
     Reads `bundle.traces` to their end.
+
+    Returns:
+        What a reader should look at, a sentence each: it refuses nothing.
 
     Raises:
         SubmissionRefused: with every reason.
@@ -162,6 +166,7 @@ def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> None:
         claim.last.trace_digest: _recording(claim) for claim in checks.evidence.claims if claim.last is not None
     }
     reasons, left, seen = [], limits.unpacked_bytes, set()
+    plausibility = Plausibility()
     tasks = {task.id for task in checks.suite.tasks}
     for digest, packed in bundle.traces:
         seen.add(digest)
@@ -180,10 +185,12 @@ def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> None:
         if digest in recordings:
             found = faults_of(recordings[digest], trace, checks.suite, checks.evidence.settings.control_mode, tasks)
             reasons += [f"episode {row['episode_id']}: {fault}" for fault in found]
+            plausibility.add(trace)
     if missing := sorted(set(rows) - seen):
         reasons.append(f"traces are missing: {_some(missing)}")
     reasons += _without_trace(recordings.get(""), checks)
     _refuse(reasons)
+    return plausibility.flags()
 
 
 def _without_trace(recording: Recording | None, checks: Checks) -> Iterator[str]:
