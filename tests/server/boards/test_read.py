@@ -16,6 +16,7 @@ from tests.server.boards.making import GPU, SLUG, enter, fill, replay, store_run
 from vla_bench.results.stats.paired import Pairs, mcnemar_p, tango_interval
 from vla_bench.results.store import Store
 from vla_bench.server.boards import read
+from vla_bench.server.boards.change import refresh_mark
 from vla_bench.server.boards.reading.cursor import decode, encode
 from vla_bench.server.boards.views import Filters
 from vla_bench.spec.errors import NotListed, UsageError
@@ -87,6 +88,33 @@ def test_filters_keep_what_they_say(mixed: Store, filters: Filters, expected: se
     assert {row.policy for row in page.rows} == expected
     assert (page.n_total, page.n_board) == (len(expected), 8)
     assert {facet.value: facet.n for facet in page.facets["trained_on"]} == {"undeclared": 6, "zero-shot": 2}
+
+
+def test_without_a_wish_the_strongest_rows_are_shown_and_all_where_none_is_verified(file_store: Store) -> None:
+    store_run(file_store, "sent", [True] * 20 + [False] * 10)
+    submit(file_store, "sent")
+    store_run(file_store, "mine", [True] * 30)
+    enter(file_store, "mine")
+    wanted = Filters(strongest=True)
+    page = read.board_page(file_store.database, SLUG, wanted)
+    assert ([row.policy for row in page.rows], page.filters.marks) == (["mine", "sent"], ())
+    replay(file_store, 1, ["agreed"] * 30)
+    with file_store.database.write() as connection:
+        refresh_mark(connection, 1)
+    page = read.board_page(file_store.database, SLUG, wanted)
+    assert ([row.policy for row in page.rows], page.filters.marks) == (["sent"], ("re-run", "replayed"))
+    assert (page.n_total, page.n_board) == (1, 2)
+    page = read.board_page(file_store.database, SLUG, Filters(strongest=True, marks=("self-reported",)))
+    assert [row.policy for row in page.rows] == ["mine"]
+
+
+def test_hardware_is_a_filter_where_it_was_declared(file_store: Store) -> None:
+    for name, device in (("a", "NVIDIA H200"), ("b", "Jetson Orin"), ("c", "")):
+        store_run(file_store, name, [True] * 30)
+        enter(file_store, name, declaration={"device": device} if device else {})
+    page = read.board_page(file_store.database, SLUG, Filters(hardware="Jetson Orin"))
+    assert [row.policy for row in page.rows] == ["b"]
+    assert {facet.value for facet in page.facets["hardware"]} == {"NVIDIA H200", "Jetson Orin"}
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,35 @@ def test_every_table_comes_as_json_with_an_etag(made: Made) -> None:
         assert (again.status_code, again.content) == (304, b"")
 
 
+def test_every_list_comes_as_csv_and_json_with_the_rows_of_its_page(made: Made) -> None:
+    def lines(path: str) -> list[dict[str, str]]:
+        answer = made.client.get(path)
+        assert answer.status_code == 200, path
+        return list(csv.DictReader(io.StringIO(answer.text)))
+
+    assert [(line["slug"], line["self_reported"]) for line in lines("/boards.csv")] == [(made.slug, "3")]
+    assert lines("/suites.csv") == lines("/boards.csv")
+    assert {line["id"] for line in lines("/suites/toy_reach.csv")} == {
+        task.task for task in made.store.summary("first").per_task
+    }
+    failed = lines("/runs/1/episodes.csv?outcome=failure")
+    assert {line["outcome"] for line in failed} == {"failure"}
+    episode = made.client.get(f"/runs/1/episodes/{failed[0]['episode_id']}.json").json()
+    assert episode["line"]["outcome"] == "failure"
+    assert len(episode["actions"]) == episode["line"]["n_steps"]
+    assert lines("/log.csv?kind=account") == []
+    for path in ("/boards.json", "/latency.json", "/latency.csv", "/runs/1/episodes.json", "/suites.json"):
+        assert made.client.get(path).status_code == 200, path
+    assert made.client.get("/boards.tex").status_code == 404
+
+
+def test_a_page_names_its_own_data(made: Made) -> None:
+    for path, form in (("/", "/boards.csv"), ("/runs/1", "/runs/1.csv"), ("/log?kind=board", "/log.csv?kind=board")):
+        text = made.client.get(path, headers={"accept": "text/html"}).text
+        assert f'href="{form}"' in text, path
+        assert made.client.get(form).status_code == 200
+
+
 def test_tables_for_papers_are_latex_and_markdown(made: Made) -> None:
     latex = made.client.get(f"/boards/{made.slug}.tex").text
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1

@@ -143,7 +143,7 @@ def test_reader_sorts_filters_and_compares(site: Service, made: RealBoard, page:
     assert by_score == sorted(by_score, reverse=True)
     page.get_by_role("link", name="Score").click()
     assert [float(text.removesuffix(" %")) for text in scores.all_inner_texts()] == by_score[::-1]
-    page.get_by_role("link", name="Self-reported", exact=True).click()
+    page.get_by_role("link", name="Self-reported 1", exact=True).click()
     assert page.locator("table.board tbody th .name").all_inner_texts() == ["eager"]
     page.get_by_text("Filter and sort").click() if not page.locator("details.choose[open]").count() else None
     page.get_by_label("policy family").select_option("steady")

@@ -45,7 +45,8 @@ def refresh_mark(connection: Connection, run_id: int, *, actor: str = SERVER) ->
     connection.execute(sa.update(BOARD_ROW).where(BOARD_ROW.c.id == row.id).values(values))
     rerank(connection, row.board_id)
     if facts.mark.value != row.mark:
-        detail = {"row": row.id, "run_id": run_id, "from": row.mark, "to": facts.mark.value, "why": facts.text}
+        detail = {"row": row.id, "run_id": run_id, "policy": f"{row.policy} {row.version}".strip()}
+        detail |= {"from": row.mark, "to": facts.mark.value, "why": facts.text}
         write_audit(connection, actor, "mark_changed", "board", row.slug[:200], detail)
     return facts
 
@@ -76,7 +77,8 @@ def bury(connection: Connection, run_id: int, state: str, reason: str, *, actor:
     connection.execute(sa.update(BOARD_ROW).where(BOARD_ROW.c.id == row.id).values(values))
     count_family(connection, row.board_id, row.family)
     rerank(connection, row.board_id)
-    write_audit(connection, actor, f"run_{state}", "board", row.slug[:200], {"row": row.id, "reason": reason})
+    detail = {"row": row.id, "policy": f"{row.policy} {row.version}".strip(), "reason": reason}
+    write_audit(connection, actor, f"run_{state}", "board", row.slug[:200], detail)
 
 
 def freeze_board(connection: Connection, slug: str, reason: str, *, actor: str) -> None:
@@ -95,6 +97,7 @@ def freeze_board(connection: Connection, slug: str, reason: str, *, actor: str) 
 
 def _row(connection: Connection, run_id: int) -> sa.Row[tuple[object, ...]]:
     names = ("id", "board_id", "submission_id", "state", "state_reason", "mark", "facts", "rank_class", "family")
+    names += ("policy", "version")
     found = connection.execute(
         sa.select(*(BOARD_ROW.c[name] for name in names), BOARD.c.slug)
         .join(BOARD, BOARD.c.id == BOARD_ROW.c.board_id)

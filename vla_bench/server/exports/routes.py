@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from vla_bench.results.database import Database
+from vla_bench.server.api.models import EpisodeOut
 from vla_bench.server.badges import badge_of, draw
 from vla_bench.server.boards import read
 from vla_bench.server.boards.views import BoardPage, Row
@@ -18,10 +19,14 @@ from vla_bench.server.exports.citation import Citation, bibtex
 from vla_bench.server.exports.sheets import (
     Sheet,
     board_sheet,
+    boards_sheet,
     compare_sheet,
+    episodes_sheet,
+    latency_sheet,
     log_sheet,
     policy_sheet,
     run_sheet,
+    suite_sheet,
 )
 from vla_bench.server.exports.writing import MEDIA_TYPES, to_csv, to_json, to_paper
 from vla_bench.server.pages.listing import Asked, read_query
@@ -30,12 +35,30 @@ from vla_bench.server.problems import Problem
 __all__ = ["BOARD_FORMS", "address", "router", "whole_board"]
 
 BATCH = 200
+LIST_FORMS = ("csv", "json")
 BOARD_FORMS = ("csv", "json", "tex", "md", "bib")
 RUN_FORMS = ("csv", "json", "tex", "md", "bib")
 MOST_ID = 2**31 - 1
 
 Id = Annotated[int, Path(ge=1, le=MOST_ID)]
 router = APIRouter(tags=["exports"])
+
+
+@router.get("/boards.{form}", summary="All boards")
+@router.get("/suites.{form}", summary="All boards: each names its suite")
+def boards(request: Request, form: str) -> Response:
+    """Every board with its leaders and what it can resolve: `csv` or `json`."""
+    _check_form(form, LIST_FORMS)
+    heads = read.boards(_database(request))
+    return _table(request, form, read.etag(_database(request)), {"boards": heads}, lambda: boards_sheet(heads))
+
+
+@router.get("/latency.{form}", summary="Answer times, a table each device and precision")
+def latency(request: Request, form: str) -> Response:
+    """`csv` or `json`."""
+    _check_form(form, LIST_FORMS)
+    tables = read.latency_tables(_database(request))
+    return _table(request, form, read.etag(_database(request)), {"tables": tables}, lambda: latency_sheet(tables))
 
 
 @router.get("/boards/{slug:path}.{form}", summary="A board as a table, with the filters of its page")
@@ -73,6 +96,22 @@ def run(request: Request, run_id: Id, form: str) -> Response:
     return _table(request, form, page.etag, page, lambda: run_sheet(page))
 
 
+@router.get("/runs/{run_id}/episodes.{form}", summary="Episodes of a run, with the filters of their page")
+def episodes(request: Request, run_id: Id, form: str, task: str = "", outcome: str = "", after: str = "") -> Response:
+    """A page of them in plan order: `csv` or `json`, whose `next_after` gives the next one."""
+    _check_form(form, LIST_FORMS)
+    page = read.episodes_page(_database(request), run_id, task=task, outcome=outcome, after=after, size=BATCH)
+    return _table(request, form, page.etag, page, lambda: episodes_sheet(page))
+
+
+@router.get("/runs/{run_id}/episodes/{episode_id}.json", summary="One episode with its recorded actions")
+def episode(request: Request, run_id: Id, episode_id: str) -> Response:
+    """What its page shows."""
+    store = request.app.state.store
+    page = read.episode_page(store.database, store.traces, run_id, episode_id)
+    return _table(request, "json", page.etag, EpisodeOut.of(page).model_dump(mode="json"), _nothing)
+
+
 @router.get("/compare/{row_a}/{row_b}.{form}", summary="Two rows beside each other, task by task")
 def compare(request: Request, row_a: Id, row_b: Id, form: str) -> Response:
     """`csv`, `json` (with everything that the page shows), `tex` or `md`."""
@@ -82,18 +121,19 @@ def compare(request: Request, row_a: Id, row_b: Id, form: str) -> Response:
 
 
 @router.get("/log.{form}", summary="The public log, newest first")
-def log(request: Request, form: str, after: str = "") -> Response:
-    """A page of it: `csv` or `json`."""
-    _check_form(form, ("csv", "json"))
-    page = read.log_page(_database(request), after=after)
+def log(request: Request, form: str, after: str = "", kind: str = "", subject: str = "") -> Response:
+    """A page of it, of one subject where it is named as on the page: `csv` or `json`."""
+    _check_form(form, LIST_FORMS)
+    page = read.log_page(_database(request), subject_kind=kind, subject=subject, after=after)
     return _table(request, form, page.etag, page, lambda: log_sheet(page))
 
 
-@router.get("/suites/{suite}.json", summary="What a suite measures")
-def suite(request: Request, suite: str, after: str = "") -> Response:
-    """What its page shows."""
+@router.get("/suites/{suite}.{form}", summary="What a suite measures")
+def suite(request: Request, suite: str, form: str, after: str = "") -> Response:
+    """`json` is what its page shows, `csv` a page of its tasks."""
+    _check_form(form, LIST_FORMS)
     page = read.suite_page(_database(request), suite, after=after)
-    return _table(request, "json", page.etag, page, _nothing)
+    return _table(request, form, page.etag, page, lambda: suite_sheet(page))
 
 
 @router.get("/submissions/{submission_id}.json", summary="A submission as everybody may see it")

@@ -7,12 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from vla_bench.results.exports.papers.layouts import Block, Cell, Column, Table
-from vla_bench.server.boards.views import BoardHead, BoardPage, ComparePage, LogPage, PolicyPage, Row, RunPage
+from vla_bench.server.boards.views import (
+    BoardHead,
+    BoardPage,
+    ComparePage,
+    EpisodesPage,
+    LatencyTable,
+    LogPage,
+    PolicyPage,
+    Row,
+    RunPage,
+    SuitePage,
+)
 
-__all__ = ["Sheet", "board_sheet", "compare_sheet", "log_sheet", "policy_sheet", "run_sheet"]
+__all__ = [
+    "Sheet", "board_sheet", "boards_sheet", "compare_sheet", "episodes_sheet", "latency_sheet", "log_sheet",
+    "policy_sheet", "run_sheet", "suite_sheet",
+]  # fmt: skip
 
 PAPER_COLUMNS = 8
 """Small numbers in a table for a paper: it has a width."""
+_COUNTED = ("re-run", "replayed", "self-reported", "published", "incomplete", "gone", "variant")
 CLASSES = {"verified": "replayed or re-run", "self-reported": "self-reported", "published": "published, cited"}
 
 
@@ -124,6 +139,51 @@ def compare_sheet(page: ComparePage) -> Sheet:
     cells: list[list[Cell]] = [[task.title, task.rate_a, task.rate_b, task.difference] for task in page.tasks]
     block = Block(_where(page.head) if page.head else "two boards", cells)
     return Sheet(columns=names, rows=rows, paper=Table(columns, [block]))
+
+
+def boards_sheet(heads: Sequence[BoardHead]) -> Sheet:
+    """All boards, one a row."""
+    names = (
+        "slug", "title", "suite", "protocol", "renderer_class", "assets", "form", "n_planned", "plan_hash", "frozen",
+        "version", "updated_at",
+    )  # fmt: skip
+    seen = ("n_leaders", "resolvable", "room", "is_saturated")
+    rows = tuple(
+        (
+            *(getattr(head, name) for name in names),
+            *(head.counts.get(mark, 0) for mark in _COUNTED),
+            *(getattr(head.saturation, name) for name in seen),
+        )
+        for head in heads
+    )
+    return Sheet(columns=(*names, *(mark.replace("-", "_") for mark in _COUNTED), *seen), rows=rows)
+
+
+def latency_sheet(tables: Sequence[LatencyTable]) -> Sheet:
+    """Answer times of all devices, fastest first within each."""
+    columns = ("device", "precision", "board", "row", "policy", "version", "p50_ms", "p95_ms", "n_queries")
+    rows = tuple(
+        (table.device, table.precision, line.row.board, line.row.id, line.row.policy, line.row.version, line.p50_ms,
+         line.p95_ms, line.n_queries)
+        for table in tables
+        for line in table.lines
+    )  # fmt: skip
+    return Sheet(columns=columns, rows=rows)
+
+
+def suite_sheet(page: SuitePage) -> Sheet:
+    """The tasks of a suite."""
+    names = ("id", "instruction", "horizon", "stages", "tags")
+    return Sheet(columns=names, rows=tuple(tuple(getattr(task, name) for name in names) for task in page.tasks))
+
+
+def episodes_sheet(page: EpisodesPage) -> Sheet:
+    """A page of the episodes of a run."""
+    names = (
+        "episode_id", "position", "task", "trial", "repeat", "outcome", "error_kind", "n_attempts", "n_steps",
+        "n_clipped", "flags",
+    )  # fmt: skip
+    return Sheet(columns=names, rows=tuple(tuple(getattr(line, name) for name in names) for line in page.lines))
 
 
 def log_sheet(page: LogPage) -> Sheet:

@@ -66,7 +66,7 @@ def export_pages(app: FastAPI, folder: Path, *, with_episodes: bool = False, mos
 class _Crawl:
     def __init__(self, app: FastAPI, folder: Path, *, with_episodes: bool, most: int) -> None:
         self._app, self._folder, self._with_episodes, self._most = app, folder, with_episodes, most
-        self._waiting: deque[str] = deque(["/", "/suites", "/methodology", "/log"])
+        self._waiting: deque[str] = deque(["/", "/suites", "/latency", "/methodology", "/scores", "/log"])
         self._seen = set(self._waiting)
         self._n_files = self._n_bytes = 0
 

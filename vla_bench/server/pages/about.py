@@ -15,8 +15,10 @@ from vla_bench.server.accounts.people import Scope
 from vla_bench.server.boards import read
 from vla_bench.server.boards.marks import DOES_NOT_PROVE, PROVES, Mark
 from vla_bench.server.boards.views import LogEntry, SubmissionPage
+from vla_bench.server.pages.changes import score_changes
 from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import safe_url, value_text
+from vla_bench.server.submissions.disputes import ANSWER_DAYS, ANSWERED, OPENED, disputes_of
 from vla_bench.server.submissions.moderation import SHORTEST_REASON
 from vla_bench.server.submissions.states import LISTED
 
@@ -51,6 +53,12 @@ def latency(request: Request) -> Response:
     """Answer times, one table a device and precision."""
     found = database(request)
     return render(request, "latency.html", etag=read.etag(found), tables=read.latency_tables(found))
+
+
+@router.get("/scores")
+def scores(request: Request) -> Response:
+    """What can move a score, by version: the changelog's own words."""
+    return render(request, "scores.html", etag="scores", versions=score_changes())
 
 
 @router.get("/submit")
@@ -100,15 +108,24 @@ def submission(request: Request, submission_id: str) -> Response:
     page = read.submission_page(database(request), submission_id, reader=principal.name if principal else "")
     is_owner = principal is not None and principal.name == page.account
     may_retract = is_owner and page.state in LISTED and Scope.SUBMIT in principal.scopes
+    disputes = disputes_of(page.log)
+    may_dispute = principal is not None and Scope.SUBMIT in principal.scopes and page.state in LISTED
+    may_answer = principal is not None and Scope.ADMIN in principal.scopes
     links = [url for item in page.declaration.get("links", ()) if (url := safe_url(item))]
     declared = {name: value for name, value in page.declaration.items() if name != "links"}
     return render(
         request,
         "submission.html",
-        etag="" if is_owner else page.etag,
+        # Forms and what is overdue are not for keeping.
+        etag="" if principal is not None or disputes else page.etag,
         page=page,
         may_retract=may_retract,
         shortest_reason=SHORTEST_REASON,
+        disputes=disputes,
+        may_dispute=may_dispute,
+        may_answer=may_answer,
+        answer_days=ANSWER_DAYS,
+        is_listed=page.state in LISTED,
         meaning=STATES.get(page.state, ""),
         way=_way(page),
         links=links,
@@ -120,6 +137,8 @@ def submission(request: Request, submission_id: str) -> Response:
 def _way(page: SubmissionPage) -> list[dict[str, Any]]:
     steps = []
     for entry in page.log:
+        if entry.action in (OPENED, ANSWERED):
+            continue
         detail: Mapping[str, Any] = entry.detail
         name = str(detail.get("to") or entry.action.removeprefix("submission_").replace("_", " "))
         steps.append({"name": name, "at": entry.at[:19].replace("T", " "), "detail": str(detail.get("reason") or "")})

@@ -11,9 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from vla_bench.server.boards import read
+from vla_bench.server.boards.ranking import MANY_TIED
 from vla_bench.server.boards.views import BoardHead, BoardPage, LogEntry, SuitePage
 from vla_bench.server.pages.listing import (
     CLASSES,
+    EVERY,
+    VIEWS,
     Asked,
     board_axis,
     column_heads,
@@ -21,10 +24,11 @@ from vla_bench.server.pages.listing import (
     read_query,
     row_groups,
     shown_columns,
+    told_columns,
 )
 from vla_bench.server.pages.pictures import picture_urls
 from vla_bench.server.pages.site import address, database, link, render
-from vla_bench.server.pages.words import amount
+from vla_bench.server.pages.words import amount, run_name
 from vla_bench.server.problems import Problem
 
 __all__ = ["about_board", "router"]
@@ -40,7 +44,8 @@ _RENDERERS = {
     "mixed": "several renderers: a board of its own",
 }
 _COUNTED = {"variant": "ablations", "gone": "retracted or withdrawn"}
-_NEWSWORTHY = ("run_listed", "mark_changed", "run_retracted", "run_withdrawn", "board_frozen", "published_loaded")
+_NEWSWORTHY = ("run_listed", "mark_changed", "run_retracted", "run_withdrawn", "board_frozen", "published_loaded",
+              "dispute_opened", "dispute_answered")  # fmt: skip
 """Of the log, what a reader of every week wants to know; the rest is one click away."""
 
 
@@ -67,7 +72,17 @@ def _n_runs(head: BoardHead) -> int:
 
 def _card(head: BoardHead) -> dict[str, Any]:
     counts = ", ".join(f"{n} {_COUNTED.get(name, name)}" for name, n in head.counts.items() if n)
-    return {"head": head, "about": about_board(head), "counts": counts or "no rows", "leading": _leading(head)}
+    said = {"about": about_board(head), "leading": _leading(head), "saturated": _saturated(head)}
+    return {"head": head, "counts": counts or "no rows", **said}
+
+
+def _saturated(head: BoardHead) -> str:
+    seen = head.saturation
+    if not seen.is_saturated:
+        return ""
+    if seen.n_leaders > MANY_TIED:
+        return f"{seen.n_leaders} rows share rank 1"
+    return "less is left above the leader than this board can tell apart"
 
 
 def _leading(head: BoardHead) -> str:
@@ -91,11 +106,15 @@ def about_board(head: BoardHead) -> str:
 
 def _news(entry: LogEntry) -> dict[str, str]:
     detail = entry.detail
-    about = str(detail.get("run") or "")
+    about = str(detail.get("policy") or detail.get("run") or "")
     reason = str(detail.get("reason") or "")
     text = " ".join(filter(None, (about, entry.action.removeprefix("run_").replace("_", " "))))
     if detail.get("mark"):
         text += f", {detail['mark']}"
+    if detail.get("to"):
+        text += f" from {detail.get('from')} to {detail['to']}"
+    if entry.subject_kind == "submission":
+        return {"at": entry.at, "text": text, "target": f"/submissions/{entry.subject}", "target_name": entry.subject}
     is_board = entry.subject_kind == "board" and entry.subject.count("/") >= 3
     return {
         "at": entry.at,
@@ -117,7 +136,7 @@ def board(request: Request, slug: str) -> Response:
     slug = slug.strip("/")
     if slug.count("/") < 3:
         return _choice(request, slug)
-    asked = read_query(request.query_params)
+    asked = read_query(request.query_params, is_page=True)
     page = read.board_page(
         database(request), slug, asked.filters, sort=asked.sort, descending=asked.descending, after=asked.after,
         size=PAGE,
@@ -138,7 +157,9 @@ def board(request: Request, slug: str) -> Response:
         axis=board_axis(page),
         fields=form_fields(page, asked),
         is_filtered=asked.is_filtered,
-        views=_views(path, asked),
+        views=(views := _views(path, page, asked)),
+        elsewhere=[] if asked.is_filtered else _elsewhere(page, views),
+        told=told_columns(page, asked),
         sorted_by=next((head.title.lower() for head in heads if head.aria), asked.sort),
         hidden_columns=len(page.columns) - len(shown_columns(page, asked)),
         next=link(path, **(asked.plain | {"after": page.next_after})) if page.next_after else "",
@@ -147,28 +168,39 @@ def board(request: Request, slug: str) -> Response:
         all_columns="" if asked.plain["columns"] else link(path, **(asked.plain | {"columns": "all"})),
         choices=_choices(page),
         citation=_citation(request, page.head),
-        exports=_exports(path, asked),
+        exports=_exports(path, page, asked),
         permalink=address(request, path),
     )
 
 
-def _views(path: str, asked: Asked) -> list[tuple[str, str, bool]]:
-    """Links to the marks: which rows are shown is one click."""
-    choices = (
-        ("All rows", ""),
-        ("Verified only", "re-run,replayed"),
-        ("Self-reported", "self-reported"),
-        ("Published", "published"),
-    )
+def _views(path: str, page: BoardPage, asked: Asked) -> list[tuple[str, int, str, bool]]:
+    """Links to the classes of marks that have rows, with how many: which rows are shown is one click."""
+    counts = {facet.value: facet.n for facet in page.facets.get("mark", ())}
+    shown = ",".join(page.filters.marks)
     plain = asked.plain | {"after": ""}
-    return [(name, link(path, **(plain | {"mark": marks})), asked.plain["mark"] == marks) for name, marks in choices]
+    found = []
+    for marks, name in VIEWS:
+        n = page.n_board if marks == EVERY else sum(counts.get(mark, 0) for mark in marks.split(","))
+        is_here = marks == (shown or EVERY)
+        if n or is_here:
+            found.append((name, n, link(path, **(plain | {"mark": marks})), is_here))
+    return found
+
+
+def _elsewhere(page: BoardPage, views: Sequence[tuple[str, int, str, bool]]) -> list[tuple[int, str, str]]:
+    """What stands on this board and not in this view, in words."""
+    words = {"Verified": "verified", "Self-reported": "self-reported", "Published": "published"}
+    if not page.filters.marks:
+        return []
+    return [(n, words[name], target) for name, n, target, is_here in views if name in words and n and not is_here]
 
 
 def _choices(page: BoardPage) -> list[tuple[int, str]]:
     """The rows of this page, to compare two of them; those with a run come first."""
     rows = sorted((row for row in page.rows if row.score is not None), key=lambda row: row.run_id is None)
     return [
-        (row.id, " ".join(filter(None, (row.policy, row.version, f"({row.run or row.mark.mark})")))) for row in rows
+        (row.id, " ".join(filter(None, (row.policy, row.version, f"({run_name(row) or row.mark.mark})"))))
+        for row in rows
     ]
 
 
@@ -180,10 +212,11 @@ def _citation(request: Request, head: BoardHead) -> str:
     return Citation.of(f"{head.suite} {head.protocol}", url, note, request.app.state.settings.title).text
 
 
-def _exports(path: str, asked: Asked) -> list[tuple[str, str]]:
+def _exports(path: str, page: BoardPage, asked: Asked) -> list[tuple[str, str]]:
     """The same rows in other forms."""
+    shown = {"after": "", "mark": ",".join(page.filters.marks)}
     forms = (("CSV", "csv"), ("JSON", "json"), ("LaTeX", "tex"), ("Markdown", "md"), ("BibTeX", "bib"))
-    return [(name, link(f"{path}.{form}", **(asked.plain | {"after": ""}))) for name, form in forms]
+    return [(name, link(f"{path}.{form}", **(asked.plain | shown))) for name, form in forms]
 
 
 def _choice(request: Request, start: str) -> Response:

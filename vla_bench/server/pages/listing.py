@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -16,6 +16,8 @@ from vla_bench.server.problems import Problem
 
 __all__ = [
     "CLASSES",
+    "EVERY",
+    "VIEWS",
     "Asked",
     "Head",
     "RowView",
@@ -24,6 +26,7 @@ __all__ = [
     "form_fields",
     "read_query",
     "row_groups",
+    "told_columns",
 ]
 
 MOST_COLUMNS = 7
@@ -37,6 +40,9 @@ CLASSES = {
     "": ("Not ranked", "oracles, stand-ins, incomplete runs and figures without a count; struck rows were taken back"),
 }
 MARKS = ("re-run", "replayed", "self-reported", "published")
+VERIFIED, EVERY = "re-run,replayed", "all"
+"""What `mark` is in the address of two views: verified rows, and all rows. Without it the board chooses."""
+VIEWS = ((VERIFIED, "Verified"), ("self-reported", "Self-reported"), ("published", "Published"), (EVERY, "All rows"))
 _SORTS = ("rank", "score", "policy", "n", "mark", "parameters", "runs", "date")
 
 
@@ -52,12 +58,21 @@ class Asked:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether anything but the place is asked for."""
-        return any(value for name, value in self.plain.items() if name not in ("sort", "dir", "after", "columns"))
+        """Whether anything but a view and a place in it is asked for."""
+        is_mark = self.plain["mark"] not in ("", *(marks for marks, _ in VIEWS))
+        return is_mark or _is_narrowed(self.plain)
 
 
-def read_query(query: Mapping[str, str]) -> Asked:
+def _is_narrowed(plain: Mapping[str, str]) -> bool:
+    return any(value for name, value in plain.items() if name not in ("mark", "sort", "dir", "after", "columns"))
+
+
+def read_query(query: Mapping[str, str], *, is_page: bool = False) -> Asked:
     """Read the GET parameters of a board.
+
+    Args:
+        query: as they stand in the address.
+        is_page: a page to look at: with no parameter it shows the strongest rows. A table for programs has all.
 
     Raises:
         Problem: 400, a number or a date is none.
@@ -67,6 +82,7 @@ def read_query(query: Mapping[str, str]) -> Asked:
         "trained_on",
         "scope",
         "family",
+        "hardware",
         "weights",
         "min_b",
         "max_b",
@@ -76,14 +92,16 @@ def read_query(query: Mapping[str, str]) -> Asked:
         "columns",
     )
     plain = {name: query.get(name, "").strip()[:200] for name in (*names, "sort", "dir", "after")}
-    marks = tuple(mark for mark in plain["mark"].split(",") if mark)
+    marks = tuple(mark for mark in plain["mark"].split(",") if mark and plain["mark"] != EVERY)
     if unknown := [mark for mark in marks if mark not in MARKS]:
         raise Problem(400, f"there is no mark {unknown[0]!r}; there are {', '.join(MARKS)}")
     filters = Filters(
         marks=marks,
+        strongest=is_page and not plain["mark"] and not _is_narrowed(plain),
         trained_on=plain["trained_on"],
         checkpoint_scope=plain["scope"],
         family=plain["family"],
+        hardware=plain["hardware"],
         open_weights=plain["weights"] == "open",
         min_parameters=_billions(plain["min_b"]),
         max_parameters=_billions(plain["max_b"]),
@@ -123,11 +141,21 @@ class Head:
 
 
 def shown_columns(page: BoardPage, asked: Asked) -> tuple[Column, ...]:
-    """The columns that have room: all of them, or groups without tasks where they are many."""
-    if len(page.columns) <= MOST_COLUMNS or asked.plain["columns"] == "all":
+    """The columns that have room: all of them, or groups without tasks where they are many.
+
+    A column that repeats the score is none.
+    """
+    if asked.plain["columns"] == "all":
         return tuple(page.columns[:MOST_ASKED])
-    groups = tuple(column for column in page.columns if column.kind != "task")
-    return groups[:MOST_COLUMNS]
+    found = [column for column in page.columns if not _repeats_score(page, column)]
+    if len(found) > MOST_COLUMNS:
+        found = [column for column in found if column.kind != "task"]
+    return tuple(found[:MOST_COLUMNS])
+
+
+def _repeats_score(page: BoardPage, column: Column) -> bool:
+    found = [(row.score, cell.value) for row in page.rows for cell in row.cells if cell.key == column.key]
+    return bool(found) and page.sort != column.key and all(score == value for score, value in found)
 
 
 def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
@@ -150,12 +178,30 @@ def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
         head("Episodes", "n", "number"),
         head("Mark", "mark"),
         *(head(_title(column), column.key, "number") for column in shown_columns(page, asked)),
-        Head(title="Settings"),
-        Head(title="Trained on"),
-        head("Parameters", "parameters", "number"),
-        head("Runs", "runs", "number"),
-        head("Date", "date", "number"),
+        *(_DECLARED[name](head) for name in told_columns(page, asked)),
     ]
+
+
+_DECLARED: Mapping[str, Callable[[Callable[..., Head]], Head]] = {
+    "settings": lambda head: Head(title="Settings"),
+    "trained_on": lambda head: Head(title="Trained on"),
+    "parameters": lambda head: head("Parameters", "parameters", "number"),
+    "runs": lambda head: head("Runs", "runs", "number"),
+    "date": lambda head: head("Date", "date", "number"),
+}
+_TOLD: Mapping[str, Callable[[Row], Any]] = {
+    "settings": lambda row: row.run_id is not None,
+    "trained_on": lambda row: row.trained_on != "undeclared" or row.checkpoint_scope not in ("", "undeclared"),
+    "parameters": lambda row: row.parameters,
+    "runs": lambda row: row.n_runs,
+    "date": lambda row: row.date,
+}
+
+
+def told_columns(page: BoardPage, asked: Asked) -> tuple[str, ...]:
+    """The columns on the right of which at least one row of the page has something to tell; all where all are asked."""
+    wants_all = asked.plain["columns"] == "all"
+    return tuple(name for name, tells in _TOLD.items() if wants_all or name == page.sort or any(map(tells, page.rows)))
 
 
 def board_axis(page: BoardPage) -> Axis | None:
@@ -273,13 +319,26 @@ def form_fields(page: BoardPage, asked: Asked) -> list[dict[str, Any]]:
             options.append((asked.plain[name], asked.plain[name]))
         return {"name": name, "label": label, "options": options, "value": asked.plain[name]}
 
+    marks = [(item.value, f"{item.value} ({item.n})") for item in page.facets.get("mark", ())]
+    if len(page.filters.marks) == 1 and page.filters.marks[0] not in dict(marks):
+        marks.append((page.filters.marks[0],) * 2)
     sorts = [(name, name.replace("n", "episodes") if name == "n" else name) for name in _SORTS]
     sorts += [(column.key, column.title) for column in shown_columns(page, asked)]
     return [
-        facet("mark", "mark", "mark"),
+        {
+            "name": "mark",
+            "label": "mark",
+            "options": [(EVERY, "any"), (VERIFIED, "verified"), *marks],
+            "value": ",".join(page.filters.marks) or EVERY,
+        },
         facet("trained_on", "trained_on", "trained on"),
         facet("scope", "checkpoint_scope", "checkpoint"),
         facet("family", "family", "policy family"),
+        *(
+            [facet("hardware", "hardware", "hardware")]
+            if page.facets.get("hardware") or asked.plain["hardware"]
+            else []
+        ),
         {
             "name": "weights",
             "label": "weights",

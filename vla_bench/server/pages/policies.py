@@ -22,8 +22,8 @@ from vla_bench.server.pages.charts import (
     split_parts,
     survival_chart,
 )
-from vla_bench.server.pages.listing import row_view
-from vla_bench.server.pages.site import database, link, render
+from vla_bench.server.pages.listing import CLASSES, row_view
+from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import amount, bounds, ms_text, number, points, score_text, value_text
 from vla_bench.server.problems import Problem
 
@@ -46,14 +46,38 @@ def policy(request: Request, family: str) -> Response:
     """All results of a family of policies."""
     page = read.policy_page(database(request), family)
     results = [*page.results, *page.gone]
-    results.sort(key=lambda result: result.head.slug)
+    results.sort(key=lambda result: (result.head.slug, *_place(result.row)))
     sections = [_section(list(found)) for _, found in groupby(results, key=lambda result: result.head.slug)]
     costs = [_cost(result) for result in page.results if result.row.run_id is not None]
     notes = dict.fromkeys(note for result in page.results for note in result.row.notes)
     return render(
         request, "policy.html", etag=page.etag, page=page, sections=sections, costs=costs,
         cost_names=[name for _, name, _ in _COSTS], notes=list(notes), attempts=_attempts(page),
+        badges=_badges(request, page),
     )  # fmt: skip
+
+
+def _place(row: Row) -> tuple[bool, int, float]:
+    """On one board: the strongest class first, and within it the best."""
+    classes = [*CLASSES]
+    return (
+        row.is_gone,
+        classes.index(row.rank_class) if row.rank_class in classes else len(classes),
+        -(row.score or 0.0),
+    )
+
+
+def _badges(request: Request, page: PolicyPage) -> list[tuple[str, str, str]]:
+    """Suite, address of its badge, and Markdown to paste; of suites with runs."""
+    from vla_bench.server.badges import badge_of, embeds
+
+    found = []
+    for suite in dict.fromkeys(result.head.suite for result in page.results if result.row.run_id is not None):
+        if (badge := badge_of(page, suite)) is not None:
+            target = f"/badges/{suite}/{page.family}.svg"
+            pasted = embeds(address(request, target), address(request, f"/policies/{page.family}"), badge.title)
+            found.append((suite, link(target), dict(pasted)["Markdown"]))
+    return found
 
 
 def _attempts(page: PolicyPage) -> str:

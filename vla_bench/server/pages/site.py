@@ -27,11 +27,27 @@ STATIC = ("board.css", "board.js", "icon.svg")
 NAVIGATION = (
     ("Boards", "/"),
     ("Suites", "/suites"),
+    ("Latency", "/latency"),
     ("Methodology", "/methodology"),
     ("Submit", "/submit"),
     ("Log", "/log"),
     ("Account", "/account"),
 )
+FORMS = {
+    "home.html": ("csv", "json"),
+    "suites.html": ("csv", "json"),
+    "suite.html": ("csv", "json"),
+    "latency.html": ("csv", "json"),
+    "log.html": ("csv", "json"),
+    "episodes.html": ("csv", "json"),
+    "policy.html": ("csv", "json", "bib"),
+    "run.html": ("csv", "json", "tex", "md", "bib"),
+    "compare.html": ("csv", "json", "tex", "md"),
+    "episode.html": ("json",),
+    "submission.html": ("json",),
+}
+"""Template → what else the address of its page is written as, with the page's own query."""
+_FORM_NAMES = {"csv": "CSV", "json": "JSON", "tex": "LaTeX", "md": "Markdown", "bib": "BibTeX"}
 _A_YEAR = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -108,7 +124,9 @@ def render(request: Request, template: str, *, status: int = 200, etag: str = ""
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
     settings = request.app.state.settings
-    frame = {"title_of_site": settings.title, "contact": settings.contact, "here": request.url.path}
+    path = "/boards" if request.url.path == "/" else request.url.path
+    forms = [(_FORM_NAMES[form], link(f"{path}.{form}", **request.query_params)) for form in FORMS.get(template, ())]
+    frame = {"forms": forms, "title_of_site": settings.title, "contact": settings.contact, "here": request.url.path}
     text = environment().get_template(template).render({**frame, **context})
     return HTMLResponse(text, status_code=status, headers=headers)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "amount", "bounds", "day", "level", "mark_detail", "ms_text", "named", "number", "outcome", "p_text", "percent",
-    "points", "safe_url", "score_text", "segment", "short_digest", "value_text",
+    "points", "run_name", "safe_url", "score_text", "segment", "short_digest", "value_text",
 ]  # fmt: skip
 
 NOTHING = "—"
@@ -114,6 +114,11 @@ def mark_detail(row: Row) -> str:
         counted = f"{facts.n_replayed}/{facts.n_episodes or row.n_judged or 0}"
         return ", ".join(filter(None, (counted, f"{facts.n_deviating} deviating" if facts.n_deviating else "", when)))
     return f"{amount(facts.n_pending, 'replay')} to come" if facts.n_pending else ""
+
+
+def run_name(row: Row) -> str:
+    """The name that its owner gave a run: the submission before it is on the run's page."""
+    return row.run.removeprefix(f"{row.submission_id}-") if row.submission_id else row.run
 
 
 def named(values: Mapping[str, Any]) -> list[tuple[str, str]]:

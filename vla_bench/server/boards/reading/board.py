@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,7 +41,9 @@ _SORTS: Mapping[str, Callable[[RowMapping], Any]] = {
     "runs": lambda row: row["n_runs"],
     "mark": lambda row: list(Mark).index(Mark(row["mark"])),
 }
-_FACETS = {"mark": "mark", "trained_on": "trained_on", "checkpoint_scope": "checkpoint_scope", "family": "family"}
+_FACETS = ("mark", "trained_on", "checkpoint_scope", "family", "hardware")
+_HARDWARE = BOARD_ROW.c.efficiency["device"].as_string().label("hardware")
+_VERIFIED = (Mark.RE_RUN.value, Mark.REPLAYED.value)
 
 
 def etag(database: Database) -> str:
@@ -78,8 +81,9 @@ def board_page(
         value = _sort_value(sort, board)
         names = (*_LIGHT, "cells") if sort not in (*_SORTS, "rank") else _LIGHT
         light = connection.execute(
-            sa.select(*(BOARD_ROW.c[name] for name in names)).where(BOARD_ROW.c.board_id == board["id"])
+            sa.select(*(BOARD_ROW.c[name] for name in names), _HARDWARE).where(BOARD_ROW.c.board_id == board["id"])
         ).mappings().all()  # fmt: skip
+        filters = _resolved(filters, light)
         chosen = [each for each in light if _passes(each, filters)]
         keyed = sorted((_key(value(each), each["id"], descending), each["id"]) for each in chosen)
         start = 0
@@ -189,6 +193,14 @@ def _check_marks(filters: Filters) -> None:
         raise UsageError(f"mark={strangers[0][:80]!r} is none of: {', '.join(known)}")
 
 
+def _resolved(filters: Filters, rows: Sequence[RowMapping]) -> Filters:
+    """With the marks that `strongest` stands for on this board."""
+    if filters.marks or not filters.strongest:
+        return filters
+    is_verified = any(row["rank_class"] == "verified" and row["score"] is not None for row in rows)
+    return replace(filters, marks=_VERIFIED if is_verified else ())
+
+
 def _passes(row: RowMapping, filters: Filters) -> bool:
     n = row["parameters"]
     return (
@@ -197,6 +209,7 @@ def _passes(row: RowMapping, filters: Filters) -> bool:
         and filters.trained_on in ("", row["trained_on"])
         and filters.checkpoint_scope in ("", row["checkpoint_scope"])
         and filters.family in ("", row["family"])
+        and filters.hardware in ("", row["hardware"])
         and (not filters.open_weights or bool(row["open_weights"]))
         and (filters.min_parameters is None or (n is not None and n >= filters.min_parameters))
         and (filters.max_parameters is None or (n is not None and n <= filters.max_parameters))
@@ -213,8 +226,8 @@ def _axis(rows: Sequence[RowMapping]) -> tuple[float, float] | None:
 
 def _facets(rows: Sequence[RowMapping]) -> dict[str, tuple[Facet, ...]]:
     facets = {}
-    for name, column in _FACETS.items():
-        counts = Counter(str(row[column]) for row in rows)
+    for name in _FACETS:
+        counts = Counter(str(row[name]) for row in rows if row[name] is not None)
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         facets[name] = tuple(Facet(value=value, n=n) for value, n in ordered)
     return facets

@@ -65,7 +65,8 @@ class Note:
 
     Attributes:
         kind: `arithmetic` (the paper's own numbers disagree), `conflict` (papers disagree), `protocol`, `lost` (a value
-            that the paper shows in a figure only), `reimplementation`, `import`, `flag`.
+            that the paper shows in a figure only), `reimplementation`, `import`, `flag`, `plausibility` (what a reader
+            should look at; it decides nothing).
         text: one sentence or two.
     """
 
@@ -266,7 +267,10 @@ class Filters:
 
     Attributes:
         marks: any of `published`, `self-reported`, `replayed`, `re-run`.
+        strongest: where no mark is asked for, `replayed` and above on a board that has such a row with a score, and
+            every row on one that has none.
         trained_on, checkpoint_scope, family: equal to this.
+        hardware: the device that the policy was served on, as declared.
         open_weights: only those with open weights.
         min_parameters, max_parameters: rows that declare none are left out.
         since, until: dates, `2026-11-01`, both inclusive.
@@ -274,9 +278,11 @@ class Filters:
     """
 
     marks: tuple[str, ...] = ()
+    strongest: bool = False
     trained_on: str = ""
     checkpoint_scope: str = ""
     family: str = ""
+    hardware: str = ""
     open_weights: bool = False
     min_parameters: int | None = None
     max_parameters: int | None = None
@@ -300,14 +306,15 @@ class BoardPage:
     Attributes:
         head: of the board.
         columns: of the small numbers, in order.
-        filters, sort, descending: as asked. Sorts: `rank`, `policy`, `score`, `n`, `date`, `parameters`, `runs`,
-            `mark`, or a column's key; rows without the value come last.
+        filters, sort, descending: as asked, with the marks that are shown. Sorts: `rank`, `policy`, `score`, `n`,
+            `date`, `parameters`, `runs`, `mark`, or a column's key; rows without the value come last.
         rows: of this page.
         n_total: rows that pass the filters.
         n_board: rows of the board without any filter, ablations of papers left out.
         next_after: gives the next page; empty on the last one.
         axis: lowest and highest value of the whole selection, for one common axis; None without numbers.
-        facets: filter name (`mark`, `trained_on`, `checkpoint_scope`, `family`) → values, most rows first.
+        facets: filter name (`mark`, `trained_on`, `checkpoint_scope`, `family`, `hardware`) → values, most rows first;
+            of hardware those that were declared.
         default_settings: what `Row.settings` is told against.
     """
 
