@@ -1,6 +1,7 @@
 """How often Meta-World's scripted experts solve the perturbed tasks: where they cannot, nobody is to be blamed.
 
     python benchmarks/metaworld_plus_expert.py [--trials 5] [--dimensions robot layout]
+    python benchmarks/metaworld_plus_expert.py --suite metaworld_plus_mt50 --trials 2
 
 The experts read the simulator's state, so that only the dimensions that change it can hurt them: robot and layout. Of
 the other five the initial states are compared with those of the plain tasks instead: the rates are then the same.
@@ -15,8 +16,9 @@ from collections import defaultdict
 from time import process_time
 
 from vla_bench.envs.base import SuiteEnv
+from vla_bench.envs.metaworld.plus.suite import SUITES
 from vla_bench.envs.perturb import LEVELS, Dimension
-from vla_bench.envs.registry import find_suite, make_suite_env
+from vla_bench.envs.registry import make_suite_env
 from vla_bench.policies.builtin.experts.metaworld import controller
 from vla_bench.spec.episode import Episode, make_plan
 
@@ -53,17 +55,18 @@ def check_states(plain: SuiteEnv, plus: SuiteEnv, trials: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", choices=list(SUITES), default="metaworld_plus")
     parser.add_argument("--trials", type=int, default=5)
     parser.add_argument("--dimensions", nargs="+", default=[str(dimension) for dimension in CHANGES_STATES])
     given = parser.parse_args()
-    plain = make_suite_env("metaworld_mt10", privileged=True)
-    plus = make_suite_env("metaworld_plus", privileged=True)
+    plain = make_suite_env(SUITES[given.suite], privileged=True)
+    plus = make_suite_env(given.suite, privileged=True)
     digest, begin = hashlib.blake2b(digest_size=8), process_time()
     totals: defaultdict[str, int] = defaultdict(int)
     columns = [f"{dimension}-{level}" for dimension in given.dimensions for level in LEVELS]
     print(f"solved of {given.trials}")
     print(f"{'task':26}{'plain':>7}" + "".join(f"{column:>10}" for column in columns))
-    for task in find_suite("metaworld_mt10").tasks:
+    for task in plain.suite.tasks:
         row = {"plain": count(plain, [task.id], given.trials, digest)}
         for column in columns:
             row[column] = count(plus, [f"{task.id}.{column}"], given.trials, digest)

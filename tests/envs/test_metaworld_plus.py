@@ -1,4 +1,4 @@
-"""`metaworld_plus`: what it says of itself, and that each dimension changes what it should and nothing else."""
+"""`metaworld_plus`, `_plus_mt50`: what they say of themselves; each dimension changes what it should and no more."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.xdist_group("metaworld")]
 
 SUITE = family.suite("metaworld_plus", "compact")
 PLAIN = family.suite("metaworld_mt10", "compact")
+FIFTY = family.suite("metaworld_plus_mt50", "compact")
 CHANGES_STATES = (Dimension.ROBOT, Dimension.LAYOUT)
 
 
@@ -71,6 +72,15 @@ def test_every_task_comes_in_seven_dimensions_at_five_levels():
     assert {(e.trial, e.env_seed) for e in make_plan(SUITE).episodes} == {(i, 1000 + i) for i in range(5)}
 
 
+def test_all_fifty_tasks_come_likewise_and_the_ten_are_the_same_in_both():
+    cells = Counter((task.tags["dimension"], task.tags["level"]) for task in FIFTY.tasks)
+    assert cells == {(str(dimension), level): 50 for dimension in Dimension for level in range(1, 6)}
+    fifty = {task.id: task for task in FIFTY.tasks}
+    assert all(fifty[task.id] == task for task in SUITE.tasks)
+    assert SUITE.protocol.parameters["paraphrases"] == "paraphrases/1"
+    assert FIFTY.protocol.parameters["paraphrases"] == "paraphrases/1 paraphrases-mt50/1"
+
+
 def test_the_plan_covers_the_strengths():
     task = SUITE.task("push-v3.camera-2")
     assert task.params == {
@@ -83,15 +93,15 @@ def test_the_plan_covers_the_strengths():
 
 
 def test_language_alone_changes_the_instruction():
-    plain = {task.id: task.instruction for task in PLAIN.tasks}
-    for task in SUITE.tasks:
+    plain = {task.id: task.instruction for task in family.suite("metaworld_mt50").tasks}
+    for task in FIFTY.tasks:
         is_own = task.instruction == plain[str(task.tags["base_task"])]
         assert is_own != (task.tags["dimension"] == Dimension.LANGUAGE), task.id
-    texts = [task.instruction for task in SUITE.tasks if task.tags["dimension"] == Dimension.LANGUAGE]
-    assert len(set(texts)) == len(texts) == 50
+    texts = [task.instruction for task in FIFTY.tasks if task.tags["dimension"] == Dimension.LANGUAGE]
+    assert len(set(texts)) == len(texts) == 250
     for base, original in plain.items():
         synonym, reordered, indirect, distracting, long = (
-            SUITE.task(f"{base}.language-{level}").instruction for level in range(1, 6)
+            FIFTY.task(f"{base}.language-{level}").instruction for level in range(1, 6)
         )
         # Each kind is what its name says: as far as words can be counted.
         assert len(synonym.split()) <= len(original.split()) + 3
@@ -200,6 +210,16 @@ def test_a_displaced_arm_holds_still_within_the_workspace(env: SuiteEnv):
         after = env.advance(np.tile(np.array([[0, 0, 0, -1]], np.float32), (10, 1))).state["agent_pos"]
         assert np.abs(before - after).max() < 0.01
         assert np.all((before[:3] > (-0.5, 0.4, 0.04)) & (before[:3] < (0.5, 1.0, 0.51)))
+
+
+@pytest.mark.parametrize("task", ["box-close-v3", "handle-press-v3", "hand-insert-v3"])
+def test_what_moves_by_itself_or_lacks_a_wall_is_no_hindrance(task: str):
+    """A lid that lies askew, a handle on a spring, a table with a hole: tasks of MT50 alone."""
+    env = family.make_env(FIFTY, EnvOptions())
+    tasks = [f"{task}.{dimension}-5" for dimension in (Dimension.ROBOT, Dimension.LAYOUT, Dimension.BACKGROUND)]
+    for episode in make_plan(FIFTY, tasks=tasks, n_trials=3).episodes:
+        assert env.start(episode).facts["perturbation"]
+    env.close()
 
 
 @pytest.mark.parametrize("task", ["push-v3.robot-4", "drawer-close-v3.layout-5", "reach-v3.camera-2"])

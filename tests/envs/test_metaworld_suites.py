@@ -18,9 +18,9 @@ from vla_bench.spec.errors import MissingExtra, SuiteNotInstalled, UnknownProtoc
 
 def test_ten_fifty_perturbed_ones_and_every_single_task_are_suites():
     names = family.suite_names()
-    assert names[:3] == ["metaworld_mt10", "metaworld_mt50", "metaworld_plus"]
-    assert len(names) == 53
-    assert [len(family.suite(name).tasks) for name in names] == [10, 50, 350, *[1] * 50]
+    assert names[:4] == ["metaworld_mt10", "metaworld_mt50", "metaworld_plus", "metaworld_plus_mt50"]
+    assert len(names) == 54
+    assert [len(family.suite(name).tasks) for name in names] == [10, 50, 350, 1750, *[1] * 50]
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,9 @@ def _suites() -> Mapping[str, tuple[str, ...]]:
     """Suite name → task ids of metaworld."""
     table = _data("tasks.toml")
     single = {f"metaworld_{task.removesuffix('-v3').replace('-', '_')}": (task,) for task in table["tasks"]}
-    mt10 = tuple(table["mt10"])
-    return {"metaworld_mt10": mt10, "metaworld_mt50": tuple(table["tasks"]), plus.SUITE: mt10, **single}
+    plain = {"metaworld_mt10": tuple(table["mt10"]), "metaworld_mt50": tuple(table["tasks"])}
+    perturbed = {name: plain[base] for name, base in plus.SUITES.items()}
+    return {**plain, **perturbed, **single}
 
 
 class MetaWorldFamily:
@@ -70,7 +71,7 @@ class MetaWorldFamily:
     )
 
     def suite_names(self) -> Sequence[str]:
-        """`metaworld_mt10`, `metaworld_mt50`, `metaworld_plus`, then one suite per task."""
+        """`metaworld_mt10`, `metaworld_mt50`, both perturbed (`metaworld_plus`, `_plus_mt50`), then one per task."""
         return list(_suites())
 
     def protocol_names(self, suite: str) -> Sequence[str]:
@@ -101,7 +102,7 @@ class MetaWorldFamily:
             if (error.name or "").partition(".")[0] == "vla_bench":
                 raise
             raise MissingExtra(f"suite {suite.name!r}", self.installation.extra) from error
-        return (MetaWorldPlusEnv if suite.name == plus.SUITE else MetaWorldEnv)(suite, options)
+        return (MetaWorldPlusEnv if suite.name in plus.SUITES else MetaWorldEnv)(suite, options)
 
 
 def _suite_name(name: str) -> str:
@@ -115,8 +116,8 @@ def _suite_name(name: str) -> str:
 
 @cache
 def _describe(name: str, protocol: str) -> Suite:
-    if name == plus.SUITE:
-        return plus.perturbed_suite(_describe("metaworld_mt10", protocol))
+    if name in plus.SUITES:
+        return plus.perturbed_suite(name, _describe(plus.SUITES[name], protocol))
     data = _protocols()[protocol]
     task_ids = _suites()[name]
     pictures = data["pictures"]
