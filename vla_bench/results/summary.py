@@ -166,7 +166,8 @@ def _count(tallies: Mapping[str, Tally], cells: Iterable[EpisodeCell], lengths: 
     for cell in cells:
         reached.n_episodes += 1
         reached.n_clipped += cell.n_clipped
-        reached.flags.update(cell.flags)
+        if cell.flags:
+            reached.flags.update(cell.flags)
         outcome = Outcome(cell.outcome)
         if outcome.is_judged:
             tallies[cell.task].judged[cell.trial] += 1

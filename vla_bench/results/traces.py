@@ -152,7 +152,7 @@ class TraceFolder:
     def has(self, digest: str) -> bool:
         """Whether a file of that digest is here; it is not read."""
         path = self._path(digest)
-        return Path(path).exists() if self.is_local else bool(self._fs.exists(path))
+        return os.access(path, os.F_OK) if self.is_local else bool(self._fs.exists(path))
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove traces; those that are gone already do not matter."""

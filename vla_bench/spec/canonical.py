@@ -44,8 +44,10 @@ def to_plain(value: Any) -> Any:
         return _plain_map(value)
     if kind is list or kind is tuple:
         return [item if type(item) in _AS_THEY_ARE else to_plain(item) for item in value]
+    if kind is float:
+        return _plain_float(value)
     if (names := _fields_of(kind)) is not None:
-        return {name: to_plain(getattr(value, name)) for name in names}
+        return _plain_map({name: getattr(value, name) for name in names})
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, enum.Enum):
@@ -55,10 +57,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        number = float(value)
-        if not math.isfinite(number):
-            raise ValueError(f"canonical JSON has no form for {number!r}")
-        return number + 0.0  # turns -0.0 into 0.0
+        return _plain_float(float(value))
     if isinstance(value, np.ndarray):
         return to_plain(value.tolist())  # a list, or one number where there are no dimensions
     if isinstance(value, Mapping):
@@ -66,6 +65,12 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     raise TypeError(f"canonical JSON has no form for {type(value).__name__}")
+
+
+def _plain_float(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"canonical JSON has no form for {number!r}")
+    return number + 0.0  # turns -0.0 into 0.0
 
 
 def _plain_map(value: Mapping[Any, Any]) -> dict[str, Any]:

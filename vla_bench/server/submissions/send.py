@@ -22,7 +22,7 @@ PART_BYTES = 8 << 20
 """Small enough to be sent again, large enough that ten thousand of them are more than a bundle may have."""
 TRIES = 4
 WAIT_S = (1.0, 3.0, 10.0)
-POLL_S = 0.5
+POLL_S = 0.25
 PATIENCE_S = 600.0
 _BEFORE_THE_VERDICT = ("sealed", "checking")
 
