@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from html import escape
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.results.reports import MIXED, Page, html_of, keep
 from tests.results.samples import attempt, results, spec, suite
 from vla_bench.results.report import Report, Still, gather_report, report_html, report_markdown
 from vla_bench.results.report.words import bytes_text, count_text, ms_text, value_text
-from vla_bench.results.runs import RunSpec
 from vla_bench.results.store import Store
 from vla_bench.spec.episode import make_plan
 from vla_bench.spec.errors import UnknownRun, UsageError
@@ -33,60 +28,9 @@ JPEG = b"\xff\xd8 a picture \xff\xd9"
 MOST_BYTES = 5_000_000
 
 
-class Page(HTMLParser):
-    """What a test wants to know of a page; void elements and closing tags are checked on the way."""
-
-    VOID = frozenset({"meta", "img", "link", "line", "path"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        assert self.open == [], f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attrs for name, attrs in self.tags if name == tag]
-
-
-def keep(store: Store, name: str, outcomes: Sequence[str], **changes: Any) -> RunSpec:
-    run = spec(name, **changes)
-    store.begin_run(run)
-    store.add(name, results(run.plan, outcomes))
-    store.finish(name)
-    return run
-
-
 @pytest.fixture
 def store(open_store: Callable[..., Store], tmp_path: Path) -> Store:
     return open_store(tmp_path / "results.db")
-
-
-def html_of(store: Store, *names: str, **changes: Any) -> str:
-    return report_html(replace(gather_report(store, names), **changes))
-
-
-MIXED = ["success", "failure", "success", "success", "failure", "success"]
 
 
 def test_one_run_with_its_numbers(store: Store) -> None:
@@ -202,9 +146,6 @@ def test_two_tags_make_a_table_of_both(store: Store) -> None:
     assert subject.cross is not None
     assert (subject.cross.rows, subject.cross.columns) == ("dimension", "level")
     assert {row: cells[1] for row, cells in subject.cross.cells.items()} == {f"d{i}": (0, 1) for i in range(7)}
-
-
-# Odd runs.
 
 
 def check_numbers(report: Report) -> str:
@@ -337,30 +278,21 @@ def test_numbers_in_words(text: str, said: str) -> None:
     assert text == said
 
 
-FRAME = """<!doctype html><iframe id="f" style="width:{width}px;height:600px;border:0" srcdoc="{page}"></iframe><script>
-const frame = document.getElementById("f");
-frame.onload = () => {{ document.title = "W" + frame.contentDocument.documentElement.scrollWidth + "W"; }};
-</script>"""
-"""A window of any width: the browser's own has a least one."""
+def test_the_title_of_many_runs_names_the_first_and_counts_the_others(store: Store) -> None:
+    for index in range(5):
+        keep(store, f"run-{index}", MIXED)
+    assert gather_report(store, ["run-0", "run-1", "run-2"]).title == "run-0, run-1, run-2"
+    assert gather_report(store, [f"run-{index}" for index in range(5)]).title == "run-0 and 4 more runs"
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [320, 1280])
-def test_nothing_of_the_page_lies_outside_the_window(store: Store, tmp_path: Path, width: int) -> None:
-    names = [f"a-run-with-a-long-name-{index}" for index in range(5)]
-    for index, name in enumerate(names):
-        keep(store, name, MIXED, policy=PolicyInfo(name=f"policy-{index}"))
-    program = shutil.which("chromium")
-    assert program is not None
-    for chosen in (names, names[:2]):
-        path = tmp_path / "frame.html"
-        path.write_text(FRAME.format(width=width, page=escape(html_of(store, *chosen))), encoding="utf-8")
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-        command = [program, *options, "--window-size=1400,900", "--dump-dom", path.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        found = re.search(r"<title>W(\d+)W", done.stdout)
-        assert found is not None, done.stderr[-500:]
-        assert width - 20 <= int(found.group(1)) <= width
+def test_only_long_heads_of_a_heat_table_stand_on_end(store: Store) -> None:
+    run = spec("grid", of=many_tasks(35))
+    store.begin_run(run)
+    store.add("grid", results(run.plan, ["success"] * 35))
+    store.finish("grid")
+    page = html_of(store, "grid")
+    assert '<table class="heat">' in page
+    assert '<table class="heat long">' not in page
 
 
 def test_every_row_of_a_chart_has_its_plot(store: Store) -> None:

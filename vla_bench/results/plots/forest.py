@@ -79,7 +79,10 @@ def _draw_row(axes: Any, position: int, row: ForestRow, theme: Theme) -> None:
             axes.plot([end, end], [position - 0.16, position + 0.16], color=colour, linewidth=1.5, zorder=2)
     if row.value is not None:
         face = colour if row.is_sure else theme.background
-        axes.plot([row.value], [position], "o", markersize=6.5, color=colour, markerfacecolor=face, zorder=3)
+        # Whole also at the edge: 0 and 100 percent are where many policies are.
+        axes.plot(
+            [row.value], [position], "o", markersize=6.5, color=colour, markerfacecolor=face, zorder=3, clip_on=False
+        )
     if row.note:
         # In axes coordinates along x, so that notes stand in one column.
         axes.text(

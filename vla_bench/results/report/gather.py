@@ -28,6 +28,8 @@ __all__ = ["gather_report"]
 
 MOST_LOST = 50
 """Lost episodes that are listed, of each run."""
+MOST_NAMED = 3
+"""More runs than this are counted in the title, where their names would fill the first screen."""
 
 
 def gather_report(store: Store, names: Sequence[str], title: str = "") -> Report:
@@ -36,7 +38,7 @@ def gather_report(store: Store, names: Sequence[str], title: str = "") -> Report
     Args:
         store: where the runs are.
         names: of at least one run, each once.
-        title: of the report; the names of the runs where empty.
+        title: of the report; the names of the runs where empty, of many the first.
 
     Raises:
         UnknownRun: there is no such run.
@@ -52,11 +54,15 @@ def gather_report(store: Store, names: Sequence[str], title: str = "") -> Report
     for subject, vector in zip(subjects, vectors, strict=True):
         by_suite[vector.suite, vector.protocol].append((subject, vector))
     return Report(
-        title=title or ", ".join(names),
+        title=title or _title(names),
         made_at=now(),
         version=__version__,
         sections=tuple(_section(suite, protocol, members) for (suite, protocol), members in by_suite.items()),
     )
+
+
+def _title(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= MOST_NAMED else f"{names[0]} and {len(names) - 1} more runs"
 
 
 def _section(suite: str, protocol: str, members: Sequence[tuple[Subject, RunVector]]) -> Section:
