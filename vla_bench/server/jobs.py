@@ -1,8 +1,11 @@
-"""What happens between requests: sealed bundles are checked, replays whose worker died are queued again.
+"""What happens between requests: sealed bundles are checked, replays whose worker died are queued again or made here.
 
 Huey is the bell and nothing more: it is at most once, and a killed consumer loses what it had in hand. Rows of the
 database say what is to be done; a ring only makes it happen at once, and a sweep every minute finds what no ring
 reached. A message carries an id, signed with the service's secret, as messages are pickles.
+
+Replays have a bell of their own, which only a process hears that makes some: it claims their rows as a worker over HTTP
+does, with the same function, and its simulators are supervised children.
 """
 
 from __future__ import annotations
@@ -27,10 +30,12 @@ from vla_bench.results.store import Store
 from vla_bench.server.audit import SERVER
 from vla_bench.server.replays import desk
 from vla_bench.server.replays.draw import rotate_key
+from vla_bench.server.replays.worker import Worker
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions.listing import process, waiting
 from vla_bench.server.submissions.parts import PartFolder
 from vla_bench.server.submissions.states import State, StateChanged, move
+from vla_bench.spec.errors import VlaBenchError
 
 __all__ = ["Bell", "jobs_lifespan", "ring", "sweep"]
 
@@ -45,17 +50,26 @@ log = structlog.get_logger(__name__)
 
 
 class Bell:
-    """The queue of one service: rings from any process, heard by every consumer."""
+    """The queues of one service: rings from any process, heard by every consumer."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Open the queue: a file beside the SQLite database, tables of its own in PostgreSQL."""
-        self._store, self._settings = store, settings
-        self._huey = _huey(store, settings)
+    def __init__(self, store: Store, settings: Settings, worker: Worker | None = None) -> None:
+        """Open the queues: a file beside the SQLite database, tables of its own in PostgreSQL.
+
+        Args:
+            store: of the service.
+            settings: of the service; messages are signed with its secret.
+            worker: makes replays in this process; without one they are left to others.
+        """
+        self._store, self._settings, self._worker = store, settings, worker
+        self._huey = _huey(store, settings, "vla-bench")
+        self._replays = _huey(store, settings, "vla-bench-replays")
+        self._make = self._replays.task(name="replay")(self._make_replays)
+        self._replays.on_shutdown(name="close")(self._replays.storage.close)
         self._check = self._huey.task(name="check")(self._process)
         self._sweep = self._huey.periodic_task(crontab(minute="*"), name="sweep")(self.sweep)
         # In each worker's thread: what it listens on in PostgreSQL is a connection of that thread.
         self._huey.on_shutdown(name="close")(self._huey.storage.close)
-        self._consumer: _Consumer | None = None
+        self._consumers: list[_Consumer] = []
 
     def ring(self, submission_id: str) -> None:
         """Have a submission checked soon. A bell that does not ring only makes it later."""
@@ -64,30 +78,62 @@ class Bell:
         except Exception:  # whatever a queue raises: the row is there, the sweep finds it
             log.warning("bell_failed", submission=submission_id, exc_info=True)
 
+    def ring_for_replays(self) -> None:
+        """Have queued replays made soon, where a process of the service makes some."""
+        try:
+            if self._replays.pending_count() == 0:  # one ring is for all of them
+                self._make()
+        except Exception:  # as above
+            log.warning("bell_failed", exc_info=True)
+
     def start(self, n_workers: int = 1) -> None:
         """Hear the bell in threads of this process, after a first sweep."""
-        self._consumer = _Consumer(
-            self._huey, workers=n_workers, max_delay=POLL_S, shutdown_timeout=STOP_S, check_worker_health=False
-        )
-        self._consumer.start()
-        for submission_id in self._waiting():
-            self.ring(submission_id)
+        self._hear(self._huey, n_workers)
+        if self._worker is not None:
+            self._hear(self._replays, 1)
+        self._ring_for_all()
 
     def stop(self) -> None:
         """End the threads; what they were at is finished, or begun anew later."""
-        if self._consumer is not None:
-            self._consumer.stop(graceful=True)
-            self._consumer = None
-        self._huey.storage.close()
+        if self._worker is not None:
+            self._worker.stop()
+        for consumer in self._consumers:
+            consumer.stop(graceful=True)
+        self._consumers.clear()
+        for huey in (self._huey, self._replays):
+            huey.storage.close()
 
     def sweep(self) -> None:
         """See `sweep`; rings for what waits."""
         sweep(self._store, self._settings)
+        self._ring_for_all()
+
+    def _hear(self, huey: Huey, n_workers: int) -> None:
+        consumer = _Consumer(
+            huey, workers=n_workers, max_delay=POLL_S, shutdown_timeout=STOP_S, check_worker_health=False
+        )
+        self._consumers.append(consumer)
+        consumer.start()
+
+    def _ring_for_all(self) -> None:
         for submission_id in self._waiting():
             self.ring(submission_id)
+        with self._store.database.read() as connection:
+            is_any = desk.is_any_queued(connection)
+        if is_any:
+            self.ring_for_replays()
 
     def _process(self, submission_id: str) -> None:
-        process(self._store, self._settings, submission_id)
+        if process(self._store, self._settings, submission_id) is State.AUDITING:
+            self.ring_for_replays()
+
+    def _make_replays(self) -> None:
+        if self._worker is None:
+            return
+        try:
+            self._worker.run(until_idle=True)
+        except VlaBenchError as error:  # the next sweep rings again
+            log.warning("replays_interrupted", error=str(error))
 
     def _waiting(self) -> list[str]:
         with self._store.database.read() as connection:
@@ -148,7 +194,7 @@ class _Consumer(Consumer):  # type: ignore[misc]
         pass
 
 
-def _huey(store: Store, settings: Settings) -> Huey:
+def _huey(store: Store, settings: Settings, name: str) -> Huey:
     logging.getLogger("huey").setLevel(logging.WARNING)
     common: dict[str, Any] = {
         "results": False,
@@ -156,11 +202,11 @@ def _huey(store: Store, settings: Settings) -> Huey:
     }
     location = store.location
     if location.path is not None:
-        return SqliteHuey("vla-bench", filename=str(location.path.with_name(f"{location.path.stem}-jobs.db")), **common)
+        return SqliteHuey(name, filename=str(location.path.with_name(f"{location.path.stem}-jobs.db")), **common)
     if location.url.get_backend_name() == "sqlite":
-        return MemoryHuey("vla-bench", **common)
+        return MemoryHuey(name, **common)
     dsn = location.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return PostgresHuey("vla-bench", dsn=dsn, table_prefix="vla_bench_jobs", **common)
+    return PostgresHuey(name, dsn=dsn, table_prefix="vla_bench_jobs", **common)
 
 
 def _before(days: float) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 
+import psutil
+import pytest
 import sqlalchemy as sa
 
-from tests.server.submitting import Board, Forgery, announcement, until
-from vla_bench.results.leaderboard.people import DRAW_KEY, SUBMISSION
+from tests.cli.conftest import PROGRAM
+from tests.server.submitting import SECRET, Board, Forgery, announcement, until
+from vla_bench.results.leaderboard.people import DRAW_KEY, REPLAY, SUBMISSION
 from vla_bench.server.jobs import Bell, sweep
 from vla_bench.server.replays.draw import present_key
 from vla_bench.server.submissions import uploads
 from vla_bench.server.submissions.parts import PartFolder
 from vla_bench.server.submissions.states import find_submission
 
+JOBS = ("leaderboard", "jobs", "--replays", "1", "--suite", "toy_reach")
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
@@ -85,3 +92,64 @@ def test_a_worn_key_is_revealed_and_followed_by_another(board: Board) -> None:
     with board.store.database.read() as connection:
         rows = list(connection.execute(sa.select(DRAW_KEY).order_by(DRAW_KEY.c.id)).mappings())
     assert [bool(row["revealed_at"]) for row in rows] == [True, False]
+
+
+def start_jobs(board: Board, database: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"VLA_BENCH_BOARD_SECRET": SECRET}
+    environment["VLA_BENCH_BOARD_UPLOADS"] = str(board.settings.uploads)
+    command = [PROGRAM, *JOBS, "--db", database, "--traces", str(board.settings.traces)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+
+
+def replays(board: Board) -> dict[str, int]:
+    with board.store.database.read() as connection:
+        grouped = sa.select(REPLAY.c.state, sa.func.count()).group_by(REPLAY.c.state)
+        return {state: int(n) for state, n in connection.execute(grouped)}
+
+
+@pytest.mark.slow
+def test_jobs_that_make_replays_are_killed_in_the_middle_and_others_go_on(
+    board: Board, database: str, toy_bundle: Path
+) -> None:
+    submission_id = board.seal(board.principal("alice"), toy_bundle)
+    victim = start_jobs(board, database)
+    try:
+        until(lambda: replays(board).get("agreed", 0) >= 2 and replays(board).get("leased", 0) > 0)
+        children = psutil.Process(victim.pid).children(recursive=True)
+    finally:
+        victim.send_signal(signal.SIGKILL)
+        victim.communicate()
+    assert children
+    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    left = replays(board)
+    assert left["leased"] >= 1
+    with board.store.database.write() as connection:
+        connection.execute(sa.update(REPLAY).where(REPLAY.c.state == "leased").values(lease_until=LONG_AGO))
+    second = start_jobs(board, database)
+    try:
+        until(lambda: state_of(board, submission_id) == "replayed")
+    finally:
+        second.send_signal(signal.SIGTERM)
+        _, story = second.communicate(timeout=60)
+    assert second.returncode == 130, story
+    assert replays(board) == {"agreed": 50}
+    with board.store.database.read() as connection:
+        tries = list(connection.scalars(sa.select(REPLAY.c.attempt)))
+        workers = set(connection.scalars(sa.select(REPLAY.c.worker)))
+    assert sorted(tries)[-left["leased"] :] == [2] * left["leased"]
+    assert all(worker.startswith("server/") for worker in workers)
+
+
+@pytest.mark.slow
+def test_jobs_that_are_stopped_give_back_what_they_have_not_replayed(
+    board: Board, database: str, toy_bundle: Path
+) -> None:
+    board.seal(board.principal("alice"), toy_bundle)
+    jobs = start_jobs(board, database)
+    try:
+        until(lambda: replays(board).get("agreed", 0) >= 1 and replays(board).get("leased", 0) > 0)
+    finally:
+        jobs.send_signal(signal.SIGTERM)
+        _, story = jobs.communicate(timeout=60)
+    assert jobs.returncode == 130, story
+    assert "leased" not in replays(board)

@@ -37,19 +37,14 @@ def worker(
     Needs a token with the scope replay, and no access to the database. Stop it with Ctrl-C: what it has not replayed
     goes back. Killed, its leases end by themselves and others go on.
     """
-    import re
-    import socket
-
     from vla_bench.cli.display.console import answer
     from vla_bench.cli.display.replay_worker import tell
     from vla_bench.cli.options import board_client
     from vla_bench.envs.registry import find_suite
-    from vla_bench.server.replays.worker import Worker, ready_suites
+    from vla_bench.server.replays.worker import Worker, ready_suites, worker_name
 
     suites = [find_suite(wanted).name for wanted in suite or ()] or ready_suites()
-    own_name = re.sub(r"[^A-Za-z0-9._-]", "-", name or socket.gethostname())[:120] or "worker"
     with board_client(server, token_env) as client:
-        n_done = Worker(client=client, name=own_name, suites=suites, workers=workers, told=tell).run(
-            until_idle=until_idle
-        )
+        made = Worker(client=client, name=worker_name(name), suites=suites, workers=workers, told=tell)
+        n_done = made.run(until_idle=until_idle)
     answer().print(f"{n_done} replays reported")
