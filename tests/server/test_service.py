@@ -102,6 +102,8 @@ def test_settings_come_from_the_environment_and_options_win() -> None:
         ({"VLA_BENCH_BOARD_PROT": "1"}, r"VLA_BENCH_BOARD_PROT is no setting.*Did you mean VLA_BENCH_BOARD_PORT"),
         ({"VLA_BENCH_BOARD_PORT": "many"}, r"VLA_BENCH_BOARD_PORT: .*integer"),
         ({"VLA_BENCH_BOARD_PUBLIC_URL": "board.org"}, r"VLA_BENCH_BOARD_PUBLIC_URL: "),
+        ({"VLA_BENCH_BOARD_TRUSTED_PROXIES": "*"}, r"VLA_BENCH_BOARD_TRUSTED_PROXIES: .*'\*' is no address"),
+        ({"VLA_BENCH_BOARD_TRUSTED_PROXIES": "10.0.0.5, proxy"}, r"'proxy' is no address"),
     ],
 )
 def test_a_wrong_setting_is_named(environment: dict[str, str], says: str) -> None:
@@ -227,6 +229,11 @@ def test_metrics_want_their_token(client: TestClient, settings: Settings, store:
     assert "12345" not in text
     for name in ("queue_depth", "oldest_replay_seconds", "replay_deviations", "database_up"):
         assert f"vla_bench_board_{name} " in text
+
+
+def test_wrong_tokens_of_metrics_are_limited(client: TestClient) -> None:
+    answers = [client.get("/metrics", headers={"Authorization": f"Bearer {n}"}).status_code for n in range(7)]
+    assert answers == [401] * 5 + [429] * 2
 
 
 def test_metrics_without_a_token_are_for_this_machine(settings: Settings, store: Store) -> None:

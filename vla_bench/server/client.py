@@ -71,6 +71,9 @@ class BoardClient:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.hostname):
             raise UsageError(f"--server takes the address of a leaderboard, http(s)://HOST[:PORT], not {url!r}")
+        if parts.username is not None:
+            # Not repeated: the address stands in messages, and what is before the @ is a secret.
+            raise UsageError("--server takes an address without a user name: a board knows tokens only")
         self.url, self._token = url.rstrip("/"), token
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._client = httpx2.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
@@ -93,13 +96,12 @@ class BoardClient:
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask for a JSON document; raises as `call`."""
-        found: dict[str, Any] = self.call("GET", path).json()
-        return found
+        return _document(self.url, self.call("GET", path))
 
     def post(self, path: str, content: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send a JSON document and return the answer; raises as `call`."""
         answer = self.call("POST", path, json=dict(content or {}))
-        return answer.json() if answer.content else {}
+        return _document(self.url, answer) if answer.content else {}
 
     def claim(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         """See `ReplayBoard`."""
@@ -139,6 +141,16 @@ class BoardClient:
         if answer.status_code < 300:
             return answer
         raise _error(self.url, answer)
+
+
+def _document(url: str, answer: httpx2.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"{url} is no leaderboard of this version: its answer is no JSON document")
+    return found
 
 
 def _error(url: str, answer: httpx2.Response) -> Exception:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from vla_bench.results.schema import HEAD
 from vla_bench.results.store import Store
-from vla_bench.server.accounts.access import is_from_here
+from vla_bench.server.accounts.access import address_of, is_from_here, limits_of
 from vla_bench.server.database import revision_of
 from vla_bench.server.metrics import CONTENT_TYPE, queue_state
 from vla_bench.server.problems import Problem
@@ -63,7 +63,10 @@ def _check_may_measure(request: Request) -> None:
     wanted: str = request.app.state.settings.metrics_token
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if wanted:
+        limits, address = limits_of(request), address_of(request)
+        limits.check_failures(address)
         if not hmac.compare_digest(given.encode(), wanted.encode()):
+            limits.count_failure(address)
             raise Problem(401, "metrics want their bearer token", headers={"WWW-Authenticate": "Bearer"})
     elif not is_from_here(request):
         raise Problem(403, "metrics are for this machine alone until a token is set")

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticUndefined
 
 from vla_bench.spec.errors import UsageError
@@ -76,6 +76,19 @@ class Settings(BaseModel):
         "info", description="The least level that is logged."
     )
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for people.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        # `*` would believe what every reader says of himself.
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ipaddress.ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{part!r} is no address and no network of a proxy (10.0.0.5, 172.16.0.0/12)"
+                ) from None
+        return value
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> Settings:

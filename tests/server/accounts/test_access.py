@@ -111,6 +111,7 @@ def test_the_form_for_a_token_keeps_the_rules_of_the_api(
     token = site.token("alice")
     asked = {"scopes": ["submit"], "label": "mine", "days": "30"} | changes
     by_api = client.post("/api/v1/account/tokens", json=asked, headers=bearer(token))
+    assert status or by_api.headers["cache-control"] == "no-store"
     client.post("/account/sign-in", data={"token": str(token)}, headers=HERE)
     form = {"scope": asked["scopes"], "label": asked["label"], "days": asked["days"]}
     by_form = client.post("/account/tokens", data=form, headers=HERE)

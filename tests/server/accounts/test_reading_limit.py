@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.server.submitting import Board
-from vla_bench.server.accounts.limits import LIGHT
+from vla_bench.server.accounts.limits import LIGHT, network_of
 from vla_bench.server.accounts.people import revoke_token
 from vla_bench.server.accounts.tokens import new_token
 from vla_bench.server.app import create_app
@@ -128,3 +128,24 @@ def test_a_proxy_on_this_machine_that_nobody_trusts_is_no_reader_of_this_machine
     client, through = reader("127.0.0.1"), {header: "for=203.0.113.9"}
     assert [client.get("/log", headers=through).status_code for _ in range(4)] == [200, 200, 200, 429]
     assert client.get("/metrics", headers=through).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("address", "reader"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::ffff", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_subscriber_of_ipv6_is_one_reader_whichever_of_his_addresses_he_takes(address: str, reader: str) -> None:
+    assert network_of(address) == reader
+
+
+def test_another_address_of_the_same_subscriber_is_no_new_reader(reader: Callable[[str], TestClient]) -> None:
+    answers = [reader(f"2001:db8:1:2::{n}").get("/log").status_code for n in range(1, 5)]
+    assert answers == [200, 200, 200, 429]

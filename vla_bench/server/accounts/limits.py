@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 
@@ -12,10 +13,24 @@ from limits.strategies import MovingWindowRateLimiter
 from vla_bench.server.problems import Problem
 from vla_bench.server.settings import Settings
 
-__all__ = ["RateLimits"]
+__all__ = ["LIGHT", "RateLimits", "network_of"]
 
+_SUBSCRIBER = 64
 LIGHT = 20
 """What costs little, because it is loaded by a page or known to the reader, may be asked this many times as often."""
+
+
+def network_of(address: str) -> str:
+    """What is counted as one reader: an IPv4 address, or the /64 that one subscriber of IPv6 has to himself."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, _SUBSCRIBER), strict=False))
 
 
 class RateLimits:
@@ -36,9 +51,9 @@ class RateLimits:
             Problem: 429, with `Retry-After`.
         """
         if is_light:
-            self._count(self._light_reads, "light reads", address, "reads")
+            self._count(self._light_reads, "light reads", network_of(address), "reads")
         else:
-            self._count(self._reads, "reads", address, "reads")
+            self._count(self._reads, "reads", network_of(address), "reads")
 
     def count_submission(self, account_id: int) -> None:
         """Count a submission.
@@ -54,12 +69,12 @@ class RateLimits:
         Raises:
             Problem: 429.
         """
-        if not self._limiter.test(self._failures, "failures", address):
-            raise self._refusal(self._failures, "failures", address, "wrong tokens")
+        if not self._limiter.test(self._failures, "failures", network_of(address)):
+            raise self._refusal(self._failures, "failures", network_of(address), "wrong tokens")
 
     def count_failure(self, address: str) -> None:
         """Count a wrong token."""
-        self._limiter.hit(self._failures, "failures", address)
+        self._limiter.hit(self._failures, "failures", network_of(address))
 
     def _count(self, item: RateLimitItemPerMinute | RateLimitItemPerHour, space: str, key: str, what: str) -> None:
         if not self._limiter.hit(item, space, key):

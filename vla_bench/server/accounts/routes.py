@@ -71,9 +71,10 @@ def get_tokens(request: Request, principal: Anyone) -> dict[str, Any]:
 
 
 @router.post("/api/v1/account/tokens", status_code=201)
-def post_token(request: Request, principal: Anyone, wanted: NewToken) -> dict[str, Any]:
+def post_token(request: Request, response: Response, principal: Anyone, wanted: NewToken) -> dict[str, Any]:
     """Make a token. Its scopes are among those of the token that asks; it is shown in this answer and never again."""
     token = make_own_token(request, principal, wanted)
+    response.headers["Cache-Control"] = "no-store"
     return {"token": str(token), "id": token.id}
 
 
