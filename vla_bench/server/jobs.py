@@ -43,7 +43,7 @@ OPEN_DAYS = 7
 """An upload that is not sealed within this time is given up."""
 KEY_DAYS = 30
 """A draw key is retired and revealed after this time, so that draws can be checked by everybody."""
-POLL_S = 1.0
+POLL_S = 0.25
 STOP_S = 20.0
 
 log = structlog.get_logger(__name__)

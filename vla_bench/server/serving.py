@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from vla_bench.server.pages.site import environment
 from vla_bench.server.settings import Settings
 from vla_bench.spec.errors import UsageError
 
@@ -64,8 +66,26 @@ def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: C
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
     )
-    with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt):
+    with contextlib.closing(listener), contextlib.suppress(KeyboardInterrupt), _warming():
         _Server(config, ready).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _warming() -> Iterator[None]:
+    """Load beside the first requests what the first page or submission would wait a second for."""
+    thread = threading.Thread(target=_load_slow_parts, name="warming")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _load_slow_parts() -> None:
+    import scipy.stats  # noqa: F401
+
+    for name in environment().list_templates():
+        environment().get_template(name)
 
 
 def listen(settings: Settings) -> socket.socket:
