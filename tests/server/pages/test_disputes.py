@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from tests.server.pages.test_retract import HERE, signed_in
 from tests.server.pages.test_retract import site as site
 from tests.server.submitting import Board
-from vla_bench.server.accounts.people import Scope
+from vla_bench.server.accounts.people import Role, Scope
 from vla_bench.server.boards import read
 from vla_bench.server.submissions.disputes import MOST_A_DAY, Dispute
 from vla_bench.server.submissions.states import LISTED
@@ -29,7 +29,7 @@ def test_a_dispute_is_answered_in_the_public_log(site: Board, toy_bundle: Path) 
     assert state in LISTED, reason
     address = f"/submissions/{submission_id}"
     bob, reader = signed_in(site, "bob"), signed_in(site, "")
-    maintainer = signed_in(site, "carol", Scope.ADMIN)
+    maintainer = signed_in(site, "carol", Scope.ADMIN, role=Role.MAINTAINER)
     assert "Nobody disputes this run" in reader.get(address).text
     assert f'action="{address}/dispute"' in bob.get(address).text
     assert send(reader, f"{address}/dispute", WRONG) == 401
