@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.results import samples
@@ -23,8 +24,8 @@ def memory():
         yield store
 
 
-def run(store: Store, outcomes, **changes) -> RunSummary:
-    spec = samples.spec(**changes)
+def run(store: Store, outcomes, name: str = "a-run", **changes) -> RunSummary:
+    spec = samples.spec(name, **changes)
     name = store.begin_run(spec).name
     store.add(name, samples.results(spec.plan, outcomes))
     return store.finish(name)
@@ -161,10 +162,14 @@ def test_the_json_form_comes_back_as_the_same_summary(memory: Store, outcomes) -
     assert json.loads(text)["score_line"] == summary.score_line
 
 
+NAMES = (f"run-{index}" for index in count())
+
+
+# One database for all examples: to open one costs more than to store a run.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(outcomes=st.lists(st.sampled_from([str(outcome) for outcome in Outcome]), max_size=6))
-def test_counts_always_add_up(outcomes: list[str]) -> None:
-    with Store.open("sqlite://") as store:
-        summary = run(store, outcomes)
+def test_counts_always_add_up(memory: Store, outcomes: list[str]) -> None:
+    summary = run(memory, outcomes, next(NAMES))
     assert sum(summary.lost_by_kind.values()) == summary.n_lost == summary.n_planned - summary.n_judged
     assert sum(task.n_success for task in summary.per_task) == summary.n_success <= summary.n_judged
     assert (summary.rate is None) == (summary.n_lost > 0)
