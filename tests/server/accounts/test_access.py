@@ -102,6 +102,7 @@ def test_a_token_makes_none_stronger_than_itself(site: Board, client: TestClient
 @pytest.mark.parametrize(
     ("changes", "status"),
     [({}, None), ({"days": "0"}, 422), ({"days": "366"}, 422), ({"days": "x"}, 422), ({"label": "x" * 201}, 422),
+     ({"label": "a\0b"}, 422),
      ({"scopes": []}, 422), ({"scopes": ["all"]}, 422), ({"scopes": ["admin"]}, 403)],
     ids=str,
 )  # fmt: skip

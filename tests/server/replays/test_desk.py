@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from starlette.testclient import TestClient
 
 from tests.server.submitting import Board, bundle_of, copy_run_as
 from vla_bench.results.leaderboard.boards import BOARD_ROW
 from vla_bench.results.leaderboard.people import AUDIT, REPLAY
 from vla_bench.results.tables import ATTEMPT, FINGERPRINT
 from vla_bench.server.accounts.people import Role, Scope
+from vla_bench.server.app import create_app
 from vla_bench.server.problems import Problem
 from vla_bench.server.replays import desk
 from vla_bench.server.submissions.moderation import resume, retract, withdraw
@@ -94,6 +96,17 @@ def test_a_machine_like_that_of_the_recording_is_served_first(
     assert served(packages={}) == "riscv64 Other"
     assert served(cpu="riscv64 Third") == here["cpu"]
     assert served(cpu="'; DROP TABLE replay; --") == here["cpu"]
+
+
+def test_no_machine_that_a_worker_names_is_a_fault_of_ours(board: Board, submission: str) -> None:
+    token = board.token("keeper", Scope.REPLAY, role=Role.MAINTAINER)
+    app = create_app(board.settings.model_copy(update={"runs_jobs": False}), store=board.store)
+    client = TestClient(app, headers={"Authorization": f"Bearer {token}"}, raise_server_exceptions=False)
+    machine = {"cpu": "x", "os": "y", "python": "3", "packages": {}, "renderer": {}}
+    for odd in ("\0", "\u202e", "'; DROP TABLE replay; --", "%", '"', "\\"):
+        for where in ({"cpu": odd}, {"packages": {odd: odd}}):
+            asked = {"worker": "w", "suites": TOY, "n": 1, "machines": [machine | where]}
+            assert client.post("/api/v1/replays/claim", json=asked).status_code == (422 if odd == "\0" else 200)
 
 
 def test_a_draw_without_deviation_gives_the_mark(board: Board, submission: str) -> None:

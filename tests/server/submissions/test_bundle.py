@@ -167,6 +167,15 @@ def test_a_line_that_is_no_row_is_refused_with_its_number(name: str, line: bytes
         reading._rows(form, line, name)
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_more_lines_than_a_run_can_have_are_counted_before_they_are_made(end: bytes) -> None:
+    from vla_bench.server.submissions.bundle import read as reading
+    from vla_bench.server.submissions.bundle.manifest import AttemptLine
+
+    with pytest.raises(SubmissionRefused, match=r"attempts\.jsonl has more than 200000 lines"):
+        reading._rows(AttemptLine, (b"{}" + end) * (reading.MOST_ROWS + 1), "attempts.jsonl")
+
+
 def test_an_episode_that_stands_twice_is_refused(toy_bundle: Path, tmp_path: Path) -> None:
     forged = Forgery.of(toy_bundle)
     forged.episodes.append(forged.episodes[0])

@@ -11,13 +11,16 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from tests.server.submitting import Board, Forgery, bundle_of, copy_run_as
+from tests.server.submitting import Board, Forgery, announcement, bundle_of, copy_run_as
 from vla_bench.results.leaderboard.people import AUDIT, REPLAY, SUBMISSION
+from vla_bench.results.rows import suite_digest
 from vla_bench.results.tables import ATTEMPT, EPISODE, RUN
 from vla_bench.server.audit import SERVER, write_audit
+from vla_bench.server.problems import Problem
+from vla_bench.server.submissions import uploads
 from vla_bench.server.submissions.listing import process
 from vla_bench.server.submissions.states import TRANSITIONS, State, find_submission
-from vla_bench.spec.canonical import content_id
+from vla_bench.spec.canonical import content_id, sha256_hex
 from vla_bench.spec.errors import StoreFull
 
 
@@ -208,6 +211,56 @@ def test_an_honest_run_is_listed_and_its_draw_is_queued(board: Board, toy_bundle
     assert board.store.summary(run["name"]).n_planned == 50
 
 
+def test_a_name_that_reads_otherwise_than_it_is_written_is_refused(
+    board: Board, toy_bundle: Path, tmp_path: Path
+) -> None:
+    forged = Forgery.of(toy_bundle)
+    forged.members["policy.json"]["name"] = "lamp\u202e"
+    digest = sha256_hex(forged.members["policy.json"])
+    forged.manifest["policy_digest"] = forged.summary["policy_digest"] = digest
+    _, state, reason = board.submit(board.principal("mallory"), forged.write(tmp_path / "b"))
+    assert (state, reason) == (
+        State.REFUSED, "policy.json: name holds the character U+202E, which cannot be shown",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("member", "path", "odd"),
+    [
+        ("policy.json", ("cameras",), True), ("policy.json", ("cameras",), "x"), ("policy.json", ("state",), [[1]]),
+        ("policy.json", ("state",), 7), ("plan.json", (0, "protocol"), {"a": [1]}), ("plan.json", (0, "task"), None),
+        ("suite.json", ("group_notes",), -1), ("suite.json", ("group_by",), [True]), ("suite.json", ("tasks",), 1),
+        ("suite.json", ("tasks", 0, "tags"), [{}]), ("suite.json", ("totals",), "x"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_description_of_another_form_is_refused_and_no_fault_of_ours(
+    board: Board, toy_bundle: Path, tmp_path: Path, member: str, path: tuple[str | int, ...], odd: object
+) -> None:
+    forged = Forgery.of(toy_bundle)
+    place = forged.members[member]
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = odd
+    policy = sha256_hex(forged.members["policy.json"])
+    forged.manifest["policy_digest"] = forged.summary["policy_digest"] = policy
+    forged.manifest["suite_digest"] = suite_digest(forged.members["suite.json"])
+    _, state, reason = board.submit(board.principal("mallory"), forged.write(tmp_path / "b"))
+    assert state is State.REFUSED, (state, reason)
+    assert "a fault of this board" not in reason
+
+
+@pytest.mark.parametrize(
+    "moment", ["yesterday", "2026-11-21", "9999-12-31T23:59:59+00:00", "2026-11-21T00:00:00+99:00"]
+)
+def test_a_date_that_nobody_can_have_is_refused(board: Board, toy_bundle: Path, tmp_path: Path, moment: str) -> None:
+    forged = Forgery.of(toy_bundle)
+    forged.manifest["finished_at"] = moment
+    _, state, reason = board.submit(board.principal("mallory"), forged.write(tmp_path / "b"))
+    assert state is State.REFUSED
+    assert "finished" in reason
+
+
 def test_the_same_run_comes_once_whoever_sends_it(
     board: Board, toy_run: Path, toy_bundle: Path, tmp_path: Path
 ) -> None:
@@ -307,6 +360,27 @@ def test_a_full_disk_is_waited_for(board: Board, toy_bundle: Path, monkeypatch: 
             with pytest.raises(StoreFull):
                 process(board.store, board.settings, submission_id)
     assert process(board.store, board.settings, submission_id) is State.AUDITING
+
+
+def test_bundles_that_are_on_no_board_fill_no_disk(board: Board, toy_bundle: Path) -> None:
+    alice, announced = board.principal("alice"), announcement(toy_bundle) | {"bundle_size": 600}
+
+    def open_one(digest: str, **limits: float) -> str:
+        with board.store.database.write() as connection:
+            return uploads.open_upload(
+                connection, alice, announced | {"bundle_digest": digest * 64}, most_bytes=1500, **limits
+            )
+
+    first = open_one("1")
+    open_one("2")
+    with pytest.raises(Problem, match="hold 1200 bytes, and with this more than 1500"):
+        open_one("3")
+    with board.store.database.write() as connection:
+        old = {"state": "refused", "updated_at": "2020-01-01T00:00:00+00:00"}
+        connection.execute(sa.update(SUBMISSION).where(SUBMISSION.c.id == first).values(old))
+    with pytest.raises(Problem, match="1200 bytes"):
+        open_one("3", keep_days=36_500)
+    open_one("3")
 
 
 def test_every_state_is_in_the_table_and_ends_stay_ends() -> None:

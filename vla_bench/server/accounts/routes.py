@@ -31,7 +31,7 @@ class NewToken(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scopes: list[Scope] = Field(default=[Scope.SUBMIT], min_length=1, max_length=len(Scope))
-    label: str = Field(default="", max_length=200)
+    label: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
     days: int = Field(default=90, ge=1, le=MOST_DAYS)
 
 

@@ -13,25 +13,29 @@ from vla_bench.results.reading import find_run, identity_of
 from vla_bench.results.store import Store
 from vla_bench.spec.errors import UsageError
 
-__all__ = ["Declaration", "explain", "read_declaration", "template_of"]
+__all__ = ["Declaration", "explain", "plain", "read_declaration", "template_of"]
 
 
-def _plain(text: str) -> str:
-    """Text as it is, without what hides or reorders it on a page."""
+def plain(text: str) -> str:
+    """Text without blanks around it.
+
+    Raises:
+        ValueError: it holds a character that hides or reorders others on a page.
+    """
     if odd := next((c for c in text if c != "\n" and unicodedata.category(c).startswith("C")), None):
         raise ValueError(f"holds the character U+{ord(odd):04X}, which cannot be shown")
     return text.strip()
 
 
 def _link(text: str) -> str:
-    parts = urlsplit(_plain(text))
+    parts = urlsplit(plain(text))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise ValueError("is no http or https address")
     return parts.geturl()
 
 
-Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
-Words = Annotated[str, Field(min_length=3, max_length=2000), AfterValidator(_plain)]
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain)]
+Words = Annotated[str, Field(min_length=3, max_length=2000), AfterValidator(plain)]
 Link = Annotated[str, Field(max_length=500), AfterValidator(_link)]
 
 
@@ -72,7 +76,7 @@ class Declaration(BaseModel):
     precision: Line | None = None
     batch: int | None = Field(default=None, ge=1, le=65_536, strict=True)
     links: list[Link] = Field(default=[], max_length=5)
-    notes: Annotated[str, Field(max_length=2000), AfterValidator(_plain)] = ""
+    notes: Annotated[str, Field(max_length=2000), AfterValidator(plain)] = ""
 
 
 def explain(error: ValidationError, what: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from vla_bench.envs.registry import find_suite
@@ -20,7 +20,7 @@ from vla_bench.server.jobs import jobs_lifespan, ring
 from vla_bench.server.problems import Problem
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions import moderation, uploads
-from vla_bench.server.submissions.declaration import Declaration
+from vla_bench.server.submissions.declaration import Declaration, plain
 from vla_bench.server.submissions.parts import Part, PartFolder
 from vla_bench.server.submissions.states import State, find_submission
 from vla_bench.spec.errors import UsageError
@@ -35,7 +35,7 @@ Maintainer = Annotated[Principal, Depends(require(Scope.ADMIN))]
 SubmissionId = Annotated[str, Path(pattern=r"^[0-9a-z]{12}$")]
 PartNumber = Annotated[int, Path(ge=1, le=uploads.MOST_PARTS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(plain)]
 
 
 class _Form(BaseModel):
@@ -77,7 +77,13 @@ def post_submission(request: Request, principal: Submitter, wanted: Announcement
         limits_of(request).count_submission(principal.account_id)
     values = wanted.model_dump(exclude={"suite", "protocol"})
     with store.database.write() as connection:
-        submission_id = uploads.open_upload(connection, principal, values)
+        submission_id = uploads.open_upload(
+            connection,
+            principal,
+            values,
+            most_bytes=uploads.MOST_OPEN * settings.max_bundle_bytes,
+            keep_days=settings.keep_refused_days,
+        )
         parts = uploads.parts_of(connection, submission_id)
     url = f"/api/v1/submissions/{submission_id}"
     return {

@@ -15,6 +15,7 @@ from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY
 from vla_bench.results.traces import TraceFolder
 from vla_bench.results.writing import insert_missing
 from vla_bench.server.submissions.bundle import Bundle
+from vla_bench.server.submissions.declaration import plain
 from vla_bench.spec.canonical import content_id
 from vla_bench.spec.errors import SubmissionRefused
 
@@ -106,4 +107,9 @@ def _policy_row(bundle: Bundle) -> dict[str, Any]:
     found = {name: policy.get(name) for name in ("name", "version", "kind", "weights_digest")}
     if odd := [name for name, value in found.items() if not isinstance(value, str) or len(value) > 200]:
         raise SubmissionRefused(f"policy.json: {', '.join(odd)} must be a text of at most 200 characters")
+    for name, value in found.items():
+        try:
+            plain(str(value))
+        except ValueError as error:
+            raise SubmissionRefused(f"policy.json: {name} {error}") from error
     return {"digest": bundle.manifest.policy_digest, **found, "content": policy}

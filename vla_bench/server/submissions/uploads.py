@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,11 +46,25 @@ def find_upload(connection: Connection, account_id: int, digest: str) -> RowMapp
     return found
 
 
-def open_upload(connection: Connection, principal: Principal, values: dict[str, Any]) -> str:
+def open_upload(
+    connection: Connection,
+    principal: Principal,
+    values: dict[str, Any],
+    *,
+    most_bytes: int = MOST_OPEN * (2 << 30),
+    keep_days: float = 30,
+) -> str:
     """Open an upload, or go on with the one of the same bundle; returns its id.
 
+    Args:
+        connection: inside a write transaction.
+        principal: who uploads.
+        values: columns of the submission.
+        most_bytes: that the account's bundles which are on no board may hold together.
+        keep_days: for which the bundle of a refused one is kept.
+
     Raises:
-        Problem: 409, the bundle was submitted before, or too many uploads are open.
+        Problem: 409, the bundle was submitted before, or too many uploads or bytes of this account are here already.
     """
     lock_runs(connection)
     if (found := find_upload(connection, principal.account_id, values["bundle_digest"])) is not None:
@@ -57,6 +72,12 @@ def open_upload(connection: Connection, principal: Principal, values: dict[str, 
     mine = (SUBMISSION.c.account_id == principal.account_id) & (SUBMISSION.c.state == str(State.OPEN))
     if (connection.scalar(sa.select(sa.func.count()).select_from(SUBMISSION).where(mine)) or 0) >= MOST_OPEN:
         raise Problem(409, f"{MOST_OPEN} uploads of yours are open: finish one of them, or wait until they expire")
+    n_kept = _bytes_kept(connection, principal.account_id, keep_days)
+    if n_kept + values["bundle_size"] > most_bytes:
+        raise Problem(
+            409, f"your uploads, open and refused, hold {n_kept} bytes, and with this more than {most_bytes}; "
+            f"refused ones go after {keep_days:g} days", kind="too-much",
+        )  # fmt: skip
     submission_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
     moment = now()
     row = {
@@ -73,6 +94,14 @@ def open_upload(connection: Connection, principal: Principal, values: dict[str, 
     detail = {"to": str(State.OPEN), "run": row["run_name"], "bundle": values["bundle_digest"]}
     write_audit(connection, principal.name, "submission_open", "submission", submission_id, detail)
     return submission_id
+
+
+def _bytes_kept(connection: Connection, account_id: int, keep_days: float) -> int:
+    since = (datetime.now(UTC) - timedelta(days=keep_days)).isoformat(timespec="seconds")
+    waits = SUBMISSION.c.state.in_([str(state) for state in (State.OPEN, State.SEALED, State.CHECKING)])
+    is_refused = (SUBMISSION.c.state == str(State.REFUSED)) & (SUBMISSION.c.updated_at >= since)
+    total = sa.select(sa.func.sum(SUBMISSION.c.bundle_size)).where(SUBMISSION.c.account_id == account_id)
+    return int(connection.scalar(total.where(waits | is_refused)) or 0)
 
 
 def own_upload(connection: Connection, principal: Principal, submission_id: str, *, locked: bool = False) -> RowMapping:

@@ -33,9 +33,11 @@ _MOST = 2**31 - 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")]
 EpisodeId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Name = Annotated[str, Field(max_length=200)]
+Name = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Count = Annotated[int, Field(ge=0, le=_MOST, strict=True)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Moment = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+00:00)?$")]
+"""UTC, to the second: dates of rows are compared as text."""
 Flags = Annotated[list[Annotated[str, Field(max_length=80)]], Field(max_length=20)]
 OutcomeName = Literal[tuple(outcome.value for outcome in Outcome)]  # type: ignore[valid-type]
 
@@ -59,8 +61,8 @@ class Manifest(_Form):
     run: Name
     command: Annotated[str, Field(max_length=20_000)]
     shards: Annotated[list[Annotated[str, Field(max_length=20)]], Field(max_length=100_000)]
-    started_at: Annotated[str, Field(max_length=40)]
-    finished_at: Annotated[str, Field(max_length=40)]
+    started_at: Moment
+    finished_at: Moment
     n_episodes: Count
     n_attempts: Count
     n_traces: Count
@@ -73,7 +75,7 @@ class MachineLine(_Form):
 
     cpu: Name
     os: Name
-    python: Annotated[str, Field(max_length=40)]
+    python: Annotated[str, Field(max_length=40, pattern=r"^[^\x00]*$")]
     packages: dict[Name, Name]
     renderer: dict[Name, Name]
 

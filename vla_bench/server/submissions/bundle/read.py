@@ -20,6 +20,8 @@ from vla_bench.spec.errors import SubmissionRefused
 __all__ = ["Bundle", "read_bundle"]
 
 MOST_TOLD = 5
+MOST_ROWS = 200_000
+"""Lines of a table: each becomes some kilobytes of memory, and a line may have two bytes."""
 _MOST_LINE = 1 << 20
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _Form = TypeVar("_Form", bound=BaseModel)
@@ -168,6 +170,8 @@ def _machines(data: bytes) -> list[dict[str, Any]]:
 
 def _rows(form: type[BaseModel], data: bytes, name: str) -> list[dict[str, Any]]:
     rows = []
+    if data.count(b"\n") + data.count(b"\r") > MOST_ROWS:
+        raise SubmissionRefused(f"{name} has more than {MOST_ROWS} lines")
     for number, line in enumerate(data.splitlines(), start=1):
         if len(line) > _MOST_LINE:
             raise SubmissionRefused(f"line {number} of {name} has {len(line)} bytes, the limit is {_MOST_LINE}")
