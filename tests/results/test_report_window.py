@@ -69,3 +69,18 @@ def shown_width(page: str, folder: Path) -> int:
     found = re.search(r"<title>W(\d+)W", done.stdout)
     assert found is not None, done.stderr[-500:]
     return int(found.group(1))
+
+
+HEAD_HEIGHT = (
+    WIDTHS.replace('table.chart tr:not(.same) > th[scope="row"]', "table.heat thead th")
+    .replace("Math.min", "Math.max")
+    .replace(".width", ".height")
+)
+
+
+@pytest.mark.browser
+def test_long_names_over_a_heat_table_are_broken(store: Store, tmp_path: Path) -> None:
+    names = [f"a-policy-with-quite-a-long-name-that-goes-on-and-on-checkpoint-{index}000-made_up" for index in range(5)]
+    for name in names:
+        keep(store, name, MIXED)
+    assert 100 <= shown_width(HEAD_HEIGHT.format(width=1280, page=escape(html_of(store, *names))), tmp_path) <= 240
