@@ -115,11 +115,13 @@ def no_process_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test after which a process lives that it started, however far from this process it has gone."""
     mark = f"{MARK}={uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
-    pids_before = set(psutil.pids())
+    before = set(psutil.pids())
     yield
-    suspects = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
-    suspects += [psutil.Process(pid) for pid in set(psutil.pids()) - pids_before if _carries(pid, mark)]
+    # Most tests start nothing, and to walk the tree of all processes costs more than many of them.
+    if not (new := set(psutil.pids()) - before):
+        return
+    suspects = [child for child in psutil.Process().children(recursive=True) if child.pid in new]
+    suspects += [process for pid in new if _carries(pid, mark) and (process := _process(pid)) is not None]
     _, alive = psutil.wait_procs({process for process in suspects if not _is_helper(process)}, timeout=GRACE_S)
     left = [line for process in alive if (line := _describe(process))]
     for process in alive:
@@ -137,6 +139,13 @@ def _carries(pid: int, mark: str) -> bool:
         return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
 
 
 def _is_helper(process: psutil.Process) -> bool:
