@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from tests.results import samples
 from tests.results.processes import the_spec
@@ -375,3 +376,20 @@ def test_a_connection_that_is_cut_is_made_anew(postgres_db: str, open_store: Cal
 def test_errors_of_ours_pass_through(store: Store) -> None:
     with pytest.raises(UnknownRun):
         store.summary("absent")
+
+
+@pytest.mark.postgres
+def test_a_database_that_was_made_without_an_encoding_holds_texts(
+    postgres_db: str, open_store: Callable[..., Store]
+) -> None:
+    url = make_url(postgres_db)
+    name = f"{url.database}_c"
+    with psycopg.connect(postgres_db, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        store = open_store(url.set(database=name).render_as_string(hide_password=False))
+        try:
+            with store.database.read() as connection:
+                assert connection.scalar(sa.text("SELECT '×'")) == "×"
+        finally:
+            store.close()
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

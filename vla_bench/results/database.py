@@ -150,7 +150,8 @@ class Database:
         try:
             return sa.create_engine(
                 self.location.url,
-                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+                # Said outright: a database made in the C locale has no encoding, and its texts would come as bytes.
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options, "client_encoding": "utf8"},
                 json_serializer=_json_text,
                 json_deserializer=_json_value,
                 pool_pre_ping=True,

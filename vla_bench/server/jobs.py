@@ -87,11 +87,11 @@ class Bell:
             log.warning("bell_failed", exc_info=True)
 
     def start(self, n_workers: int = 1) -> None:
-        """Hear the bell in threads of this process, after a first sweep."""
+        """Hear the bell in threads of this process; the first thing that they hear is a sweep."""
+        self._sweep()
         self._hear(self._huey, n_workers)
         if self._worker is not None:
             self._hear(self._replays, 1)
-        self._ring_for_all()
 
     def stop(self) -> None:
         """End the threads; what they were at is finished, or begun anew later."""
@@ -106,7 +106,12 @@ class Bell:
     def sweep(self) -> None:
         """See `sweep`; rings for what waits."""
         sweep(self._store, self._settings)
-        self._ring_for_all()
+        for submission_id in self._waiting():
+            self.ring(submission_id)
+        with self._store.database.read() as connection:
+            is_any = desk.is_any_queued(connection)
+        if is_any:
+            self.ring_for_replays()
 
     def _hear(self, huey: Huey, n_workers: int) -> None:
         consumer = _Consumer(
@@ -114,14 +119,6 @@ class Bell:
         )
         self._consumers.append(consumer)
         consumer.start()
-
-    def _ring_for_all(self) -> None:
-        for submission_id in self._waiting():
-            self.ring(submission_id)
-        with self._store.database.read() as connection:
-            is_any = desk.is_any_queued(connection)
-        if is_any:
-            self.ring_for_replays()
 
     def _process(self, submission_id: str) -> None:
         if process(self._store, self._settings, submission_id) is State.AUDITING:

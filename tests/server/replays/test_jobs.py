@@ -16,6 +16,8 @@ from tests.server.submitting import SECRET, Board, Forgery, announcement, until
 from vla_bench.results.leaderboard.people import DRAW_KEY, REPLAY, SUBMISSION
 from vla_bench.server.jobs import Bell, sweep
 from vla_bench.server.replays.draw import present_key
+from vla_bench.server.replays.own import OwnBoard
+from vla_bench.server.replays.worker import Worker
 from vla_bench.server.submissions import uploads
 from vla_bench.server.submissions.parts import PartFolder
 from vla_bench.server.submissions.states import find_submission
@@ -153,3 +155,18 @@ def test_jobs_that_are_stopped_give_back_what_they_have_not_replayed(
         _, story = jobs.communicate(timeout=60)
     assert jobs.returncode == 130, story
     assert "leased" not in replays(board)
+
+
+def test_a_start_finds_replays_whose_worker_died(board: Board, toy_bundle: Path) -> None:
+    board.submit(board.principal("alice"), toy_bundle)
+    with board.store.database.write() as connection:
+        dead = {"state": "leased", "worker": "server/dead:1", "attempt": 1, "lease_until": LONG_AGO}
+        connection.execute(sa.update(REPLAY).values(dead))
+    client = OwnBoard(board.store)
+    worker = Worker(client=client, name="w", suites=["toy_reach"], workers=1, executor="inline")
+    bell = Bell(board.store, board.settings, worker)
+    bell.start()
+    try:
+        until(lambda: replays(board) == {"agreed": 50})
+    finally:
+        bell.stop()

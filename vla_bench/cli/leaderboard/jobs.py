@@ -61,7 +61,8 @@ def jobs(
         bell = Bell(store, settings, worker)
         bell.start(threads)
         if worker is not None:
-            story().print(f"replays are made of {', '.join(worker.suites)}", soft_wrap=True)
+            what = ", ".join(worker.suites) if suite else f"all {len(worker.suites)} suites that run here"
+            story().print(f"replays are made of {what}", soft_wrap=True)
         story().print("jobs are heard; Ctrl-C ends this")
         try:
             threading.Event().wait()
