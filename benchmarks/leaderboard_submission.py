@@ -1,9 +1,11 @@
 """How long a submission of 10,030 episodes takes: bundle, upload over loopback, checks, listing.
 
-    python benchmarks/leaderboard_submission.py [--steps 200] [--postgres URL]
+    python benchmarks/leaderboard_submission.py [--steps 200] [--postgres URL] [--run FOLDER]
 
 The run is made up (LIBERO-Plus's plan, random actions), so that no simulator is needed; everything else is real: the
-service in a process of its own, SQLite or PostgreSQL, traces on disk.
+service in a process of its own, SQLite or PostgreSQL, traces on disk. With `--run` the run is kept in that folder, and
+one that is there is used. It is the first submission of a service that has just started: nothing is laid out before.
+It ends with 1 where the whole takes 10 s or longer.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from vla_bench.spec.settings import EvalSettings
 
 SUITE = "libero_plus"
 HORIZON = 10
+LIMIT_S = 10.0
 MACHINE = Fingerprint(cpu="x86_64 made up", os="Linux 6", python="3.11.7", packages={"mujoco": "3"})
 DECLARATION = Declaration(
     family="made-up", training_data="none at all", trained_on="zero-shot", demonstrations_per_task=0,
@@ -91,21 +94,26 @@ def _attempt(rng: np.random.Generator, n_steps: int) -> AttemptResult:
     )
 
 
-def main() -> None:
+def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--postgres", default="")
+    parser.add_argument("--postgres", default="", help="an empty database; a temporary SQLite file where left out")
+    parser.add_argument("--run", type=Path, help="folder of the made-up run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        begun = time.monotonic()
-        n_episodes = make_run(folder / "mine.db", options.steps)
-        print(f"made up {n_episodes} episodes of {options.steps} steps in {time.monotonic() - begun:.1f} s")
-        measure(folder, options.postgres or str(folder / "board.db"))
+        mine = (options.run or folder) / "mine.db"
+        if not mine.exists():
+            begun = time.monotonic()
+            n_episodes = make_run(mine, options.steps)
+            print(f"made up {n_episodes} episodes of {options.steps} steps in {time.monotonic() - begun:.1f} s")
+        took = measure(folder, mine, options.postgres or str(folder / "board.db"))
+    return int(took >= LIMIT_S)
 
 
-def measure(folder: Path, database: str) -> None:
+def measure(folder: Path, mine: Path, database: str) -> float:
+    """Submit the run and print what it took; returns the seconds from the first byte to the verdict."""
     secret = "x7" * 20 + "k3j5h8"
     settings = Settings(database=database, secret=secret)
     with open_store(settings) as store, store.database.write() as connection:
@@ -123,7 +131,7 @@ def measure(folder: Path, database: str) -> None:
         def told(at: Progress) -> None:
             marks.setdefault(at.stage, time.monotonic())
 
-        with Store.open(folder / "mine.db", read_only=True) as store, BoardClient(url, str(token)) as client:
+        with Store.open(mine, read_only=True) as store, BoardClient(url, str(token)) as client:
             used, own = _processor_s(service.pid), time.process_time()
             begun = time.monotonic()
             sent = submit(client, store, "big", DECLARATION, told=told)
@@ -138,6 +146,8 @@ def measure(folder: Path, database: str) -> None:
     print(f"upload {marks['check'] - marks['upload']:.2f} s, checks and listing {ended - marks['check']:.2f} s")
     print(f"whole submission {ended - begun:.2f} s, state {sent.state}")
     print(f"processor time: service {used:.1f} s, client (its bundle) {own:.1f} s")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    return ended - begun
 
 
 def _processor_s(pid: int) -> float:
@@ -146,4 +156,4 @@ def _processor_s(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -86,6 +87,9 @@ def _load_slow_parts() -> None:
 
     for name in environment().list_templates():
         environment().get_template(name)
+    # What is loaded now stays: looking through it for garbage would hold up a page now and then.
+    gc.collect()
+    gc.freeze()
 
 
 def listen(settings: Settings) -> socket.socket:
