@@ -311,3 +311,21 @@ def test_forms_of_another_site_change_nothing(client: TestClient) -> None:
         headers = {"sec-fetch-site": "cross-site", "accept": "text/html"}
         answer = client.post(address, headers=headers, content="token=x&label=y")
         assert answer.status_code in (401, 403), address
+
+
+def test_columns_that_have_nothing_to_say_are_left_out_unless_all_are_asked_for(
+    client: TestClient, shown: Callable[..., None]
+) -> None:
+    row = made_up.row(6, mark=Mark.PUBLISHED, parameters=None, date="", n_runs=0, trained_on="undeclared")
+    row = replace(row, checkpoint_scope="undeclared", cells=(replace(row.cells[0], value=None), *row.cells[1:]))
+    shown(board_page=lambda *_, **asked: made_up.board((row,), sort="rank"))
+
+    def heads(query: str) -> set[str]:
+        found = read(client, f"/boards/{SLUG}{query}")
+        return {it["href"].split("sort=")[1].split("&")[0] for it in found.all("a") if "sort=" in it.get("href", "")}
+
+    few, every = heads(""), heads("?columns=all")
+    assert {"rank", "policy", "score", "n", "mark"} <= few
+    assert not {"parameters", "runs", "date"} & few
+    assert {"parameters", "runs", "date"} <= every
+    assert len(every) > len(few)

@@ -43,7 +43,7 @@ _RENDERERS = {
     "none": "no rendered pictures",
     "mixed": "several renderers: a board of its own",
 }
-_COUNTED = {"variant": "ablations", "gone": "retracted or withdrawn"}
+_COUNTED = {"gone": "retracted or withdrawn"}
 _NEWSWORTHY = ("run_listed", "mark_changed", "run_retracted", "run_withdrawn", "board_frozen", "published_loaded",
               "dispute_opened", "dispute_answered")  # fmt: skip
 """Of the log, what a reader of every week wants to know; the rest is one click away."""
@@ -71,7 +71,11 @@ def _n_runs(head: BoardHead) -> int:
 
 
 def _card(head: BoardHead) -> dict[str, Any]:
-    counts = ", ".join(f"{n} {_COUNTED.get(name, name)}" for name, n in head.counts.items() if n)
+    counts = ", ".join(
+        amount(n, "ablation") if name == "variant" else f"{n} {_COUNTED.get(name, name)}"
+        for name, n in head.counts.items()
+        if n
+    )
     said = {"about": about_board(head), "leading": _leading(head), "saturated": _saturated(head)}
     return {"head": head, "counts": counts or "no rows", **said}
 

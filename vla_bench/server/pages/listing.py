@@ -143,19 +143,21 @@ class Head:
 def shown_columns(page: BoardPage, asked: Asked) -> tuple[Column, ...]:
     """The columns that have room: all of them, or groups without tasks where they are many.
 
-    A column that repeats the score is none.
+    A column without a number on the page is none, nor is a single group, which is the score again.
     """
     if asked.plain["columns"] == "all":
         return tuple(page.columns[:MOST_ASKED])
-    found = [column for column in page.columns if not _repeats_score(page, column)]
+    found = [column for column in page.columns if _tells(page, column)]
     if len(found) > MOST_COLUMNS:
         found = [column for column in found if column.kind != "task"]
     return tuple(found[:MOST_COLUMNS])
 
 
-def _repeats_score(page: BoardPage, column: Column) -> bool:
+def _tells(page: BoardPage, column: Column) -> bool:
     found = [(row.score, cell.value) for row in page.rows for cell in row.cells if cell.key == column.key]
-    return bool(found) and page.sort != column.key and all(score == value for score, value in found)
+    is_whole = column.kind == "group" and sum(other.kind == "group" for other in page.columns) == 1
+    has_more = any(value is not None and not (is_whole and value == score) for score, value in found)
+    return has_more or page.sort == column.key
 
 
 def column_heads(page: BoardPage, asked: Asked) -> list[Head]:
