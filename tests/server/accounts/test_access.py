@@ -214,6 +214,15 @@ def test_wrong_tokens_are_limited_and_the_answer_says_when_to_come_again(site: B
     assert 1 <= int(last.headers["retry-after"]) <= 60
 
 
+def test_the_password_of_a_proxy_before_the_board_is_no_guess_of_a_token(site: Board, client: TestClient) -> None:
+    basic = {"Authorization": "Basic YW5uOmh1bnRlcjI="}
+    for _ in range(7):
+        assert client.get("/api/v1/account", headers=basic).status_code == 401
+    signed = client.post("/account/sign-in", data={"token": str(site.token("alice"))}, headers=basic | HERE)
+    assert signed.status_code == 303
+    assert client.get("/api/v1/account", headers=basic).json()["name"] == "alice"
+
+
 def test_submissions_are_limited_by_account_and_not_by_address(site: Board) -> None:
     client = client_of(site, submissions_per_hour=2)
     alice, bob = bearer(site.token("alice")), bearer(site.token("bob"))

@@ -61,10 +61,10 @@ def principal_or_none(request: Request) -> Principal | None:
     Raises:
         Problem: a token was sent and is worth nothing (401), too often (429), or another site made the request (403).
     """
-    header = request.headers.get("authorization", "")
-    if header:
-        kind, _, text = header.partition(" ")
-        return _of_token(request, text if kind.lower() == "bearer" else "")
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    # Other kinds are for whoever stands before the board: a proxy that asks for a password is no guess of a token.
+    if kind.lower() == "bearer":
+        return _of_token(request, text)
     cookie = request.cookies.get(_cookie_name(_settings(request)), "")
     if not cookie:
         return None
