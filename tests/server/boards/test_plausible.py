@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vla_bench.server.boards.plausible import Plausibility, roughness
+from vla_bench.server.boards.plausible import FEWEST_EPISODES, Plausibility, roughness
 from vla_bench.spec.result import Trace
 
 RNG = np.random.default_rng(3)
@@ -31,16 +31,17 @@ def trace(actions: np.ndarray, latency: list[float]) -> Trace:
         (np.sin(STEPS / 3) * np.ones((1, 4)), [3.0] * 50, ["planned"]),
         (FEEDBACK.cumsum(axis=0), [0.0] * 25 + [2.0] * 25, ["25 of 50 answers"]),
         (np.zeros((200, 4)), [3.0], []),
+        (np.repeat(RNG.normal(size=(40, 4)), 5, axis=0), [3.0], []),
         (FEEDBACK[:5], [3.0], []),
     ],
 )
 def test_flags_say_what_stands_out(actions: np.ndarray, latency: list[float], said: list[str]) -> None:
     found = Plausibility()
-    for _ in range(3):
+    for _ in range(FEWEST_EPISODES):
         found.add(trace(actions, latency))
     flags = found.flags()
     assert len(flags) == len(said)
-    assert all(word.replace("25 of 50", "75 of 150") in flag for word, flag in zip(said, flags, strict=True))
+    assert all(word.replace("25 of 50", "250 of 500") in flag for word, flag in zip(said, flags, strict=True))
 
 
 def test_roughness_has_the_values_of_its_two_ends() -> None:

@@ -10,12 +10,16 @@ import numpy as np
 if TYPE_CHECKING:
     from vla_bench.spec.result import Trace
 
-__all__ = ["Plausibility"]
+__all__ = ["FEWEST_EPISODES", "Plausibility", "roughness"]
 
 MOST_EPISODES = 500
 """Episodes that are looked at: more say the same."""
 SHORTEST = 10
 """Steps of an episode whose actions say anything of smoothness."""
+FEWEST_EPISODES = 10
+"""Of those, below which nothing is said."""
+MOVING = 0.8
+"""Share of the steps at which an entry of the action changes, if it is looked at."""
 PLANNED, NOISE = 0.02, 1.6
 """Roughness of a path that is planned to its end, and near that of numbers drawn anew at every step (√3)."""
 NO_TIME = 0.01
@@ -41,7 +45,7 @@ class Plausibility:
         found = []
         if self._n_at_once and self._n_at_once >= NO_TIME * self._n_answers:
             found.append(f"{self._n_at_once:,} of {self._n_answers:,} answers are said to have taken 0 ms")
-        if self._roughness:
+        if len(self._roughness) >= FEWEST_EPISODES:
             typical = median(self._roughness)
             if typical > NOISE:
                 found.append("its actions change from step to step like numbers drawn by chance")
@@ -51,9 +55,10 @@ class Plausibility:
 
 
 def roughness(actions: np.ndarray) -> float | None:
-    """Mean size of second differences over that of first ones.
+    """Mean size of second differences over that of first ones, of the entries that change at most steps.
 
-    0 for a straight line, √3 for independent normal numbers; None where too little moves.
+    0 for a straight line, √3 for independent normal numbers. Entries that jump now and then, as grippers and held
+    commands do, would give 2 and say nothing; None where there are no others.
 
     Args:
         actions: float32 `[T, A]`.
@@ -61,5 +66,7 @@ def roughness(actions: np.ndarray) -> float | None:
     if len(actions) < SHORTEST:
         return None
     first = np.diff(actions.astype(np.float64), axis=0)
-    moved = float(np.abs(first).mean())
-    return float(np.abs(np.diff(first, axis=0)).mean()) / moved if moved > 1e-6 else None
+    first = first[:, (np.abs(first) > 1e-6).mean(axis=0) >= MOVING]
+    if not first.size:
+        return None
+    return float(np.abs(np.diff(first, axis=0)).mean() / np.abs(first).mean())
