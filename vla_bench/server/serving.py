@@ -87,9 +87,11 @@ def _load_slow_parts() -> None:
 
     for name in environment().list_templates():
         environment().get_template(name)
-    # What is loaded now stays: looking through it for garbage would hold up a page now and then.
+    # What is loaded now stays: looking through it for garbage would hold up a page now and then. And rows of a large
+    # submission are a million objects, none of them garbage before its end: Python's own rhythm is half of its time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def listen(settings: Settings) -> socket.socket:
