@@ -14,10 +14,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "dev.lock"
 
-# What reads files of the package (protocols, migrations, templates), starts processes of it, or is a command.
+# What reads files of the package (protocols, migrations, templates), imports all of it, starts processes of it, or is a
+# command. What only computes does so alike wherever it lies, and is tested once.
 TESTED = [
-    "spec", "results", "cli/test_help.py", "cli/test_listings.py", "envs/test_registry.py", "envs/test_toy_reach.py",
-    "envs/test_worker.py", "policies/test_child.py",
+    "spec/test_canonical.py", "spec/test_plugins.py", "spec/test_public_names.py", "results/test_compare.py",
+    "results/test_groups.py", "results/test_location.py", "results/test_merge.py",
+    "results/test_report.py", "results/test_schema.py", "results/test_store.py", "results/plots/test_style.py",
+    "cli/test_help.py", "cli/test_listings.py", "envs/test_registry.py", "envs/test_toy_reach.py",
+    "envs/test_worker.py", "policies/test_child.py", "policies/http/test_server.py", "harness/test_verify.py",
 ]  # fmt: skip
 DESELECTED = "not slow and not sim and not postgres and not browser and not gpu"
 
