@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from tests.server.boards.making import SLUG, chains, enter, fill, replay, store_run, submit
 from vla_bench.results.store import Store
+from vla_bench.server.accounts.people import list_tokens
 from vla_bench.server.boards import read
+from vla_bench.server.pages.account import newest_submissions
 
 ALLOWED = {"board", "alembic_version"}
 """Tables of one line a board: the list of boards reads them whole."""
@@ -37,6 +39,12 @@ PAGES: dict[str, Callable[[Store], Any]] = {
     "log_page of a kind": lambda s: read.log_page(s.database, subject_kind="board"),
     "latency_tables": lambda s: read.latency_tables(s.database),
 }
+
+
+def _account_page(store: Store) -> None:
+    with store.database.read() as connection:
+        newest_submissions(connection, 1)
+        list_tokens(connection, 1)
 
 
 @contextmanager
@@ -82,7 +90,7 @@ def filled(store: Store) -> Store:
 
 def test_no_page_reads_a_table_from_end_to_end(filled: Store) -> None:
     found: dict[str, set[str]] = {}
-    for name, page in PAGES.items():
+    for name, page in {**PAGES, "account": _account_page}.items():
         with recorded(filled) as statements:
             page(filled)
         assert statements, name

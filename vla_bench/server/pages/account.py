@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
+from sqlalchemy.engine import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -19,7 +20,7 @@ from vla_bench.server.pages.site import database, link, render
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions import moderation
 
-__all__ = ["router"]
+__all__ = ["newest_submissions", "router"]
 
 router = APIRouter(include_in_schema=False)
 SignedIn = Annotated[Principal, Depends(require())]
@@ -40,18 +41,23 @@ def account(request: Request) -> Response:
 def _account(request: Request, principal: Principal, made: str = "") -> Response:
     with database(request).read() as connection:
         tokens = list_tokens(connection, principal.account_id)
-        newest = (
-            sa.select(SUBMISSION.c["id", "run_name", "state", "reason", "updated_at"])
-            .where(SUBMISSION.c.account_id == principal.account_id)
-            .order_by(SUBMISSION.c.updated_at.desc())
-            .limit(MOST_SUBMISSIONS)
-        )
-        submissions = [dict(row) for row in connection.execute(newest).mappings()]
+        submissions = newest_submissions(connection, principal.account_id)
     scopes = sorted(principal.scopes)
     return render(
         request, "account.html", principal=principal, tokens=tokens, submissions=submissions, grantable=scopes,
         scopes=" and ".join(scopes) or "only read", made=made,
     )  # fmt: skip
+
+
+def newest_submissions(connection: Connection, account_id: int) -> list[dict[str, Any]]:
+    """The submissions of an account that its page shows."""
+    newest = (
+        sa.select(SUBMISSION.c["id", "run_name", "state", "reason", "updated_at"])
+        .where(SUBMISSION.c.account_id == account_id)
+        .order_by(SUBMISSION.c.updated_at.desc())
+        .limit(MOST_SUBMISSIONS)
+    )
+    return [dict(row) for row in connection.execute(newest).mappings()]
 
 
 @router.post("/account/tokens")
