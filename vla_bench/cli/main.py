@@ -55,7 +55,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("assets", SET_UP, "Install, check, list and remove assets that no package brings."),
     CommandEntry("demo", SET_UP, "Tell in three minutes what vla-bench does, on real episodes."),
     CommandEntry("suites", UNDERSTAND, "List the suites with their protocols and tasks."),
-    CommandEntry("policies", UNDERSTAND, "List the registered policies and their options."),
+    CommandEntry("policies", UNDERSTAND, "List the registered policies and their options, or look at one policy."),
     CommandEntry("plan", UNDERSTAND, "Print the episodes that a run would make, and their hash."),
     CommandEntry(
         "pictures",
