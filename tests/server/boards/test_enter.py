@@ -261,3 +261,15 @@ def test_every_change_is_a_new_version_of_the_board(file_store: Store) -> None:
     with file_store.database.read() as connection:
         assert connection.scalar(sa.select(BOARD.c.version)) == 2
         assert connection.scalar(sa.select(sa.func.count()).select_from(BOARD_ROW)) == 2
+
+
+def test_flags_of_plausibility_stay_with_a_row_and_move_nothing(file_store: Store) -> None:
+    store_run(file_store, "a", [True] * 30)
+    before = enter(file_store, "a")
+    enter(file_store, "a", flags=["look at this"])
+    after = enter(file_store, "a")
+    row = read.row(file_store.database, after.row_id)
+    assert [(note.kind, note.text) for note in row.notes if note.kind == "plausibility"] == [
+        ("plausibility", "look at this")
+    ]
+    assert (after.mark, after.unranked, row.rank) == (before.mark, before.unranked, "1")
