@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.server.submitting import DECLARATION, Forgery, bundle_of
 from vla_bench.results.store import Store
 from vla_bench.server.submissions.bundle import ArchiveLimits, read_bundle, write_bundle
-from vla_bench.server.submissions.bundle.archive import read_archive
+from vla_bench.server.submissions.bundle.archive import header_of, read_archive, write_archive
 from vla_bench.server.submissions.bundle.manifest import limit_of
 from vla_bench.spec.errors import SubmissionRefused
 
@@ -86,6 +86,27 @@ def test_extended_headers_are_refused_before_they_are_read(format_: int) -> None
         archive.addfile(tarfile.TarInfo("traces/" + "é" * 200))
 
     assert "is no plain file" in refusal(packed(write, format_))
+
+
+@given(st.integers(1, 100), st.integers(0, 8**11 - 1))
+def test_a_header_of_ours_is_that_of_tarfile_to_the_last_byte(length: int, size: int) -> None:
+    header = tarfile.TarInfo("traces/0123456789".ljust(length, "x")[:length])
+    header.size, header.mode = size, 0o644
+    assert header_of(header.name, size) == header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+def test_an_archive_of_ours_is_that_of_tarfile_to_the_last_byte(tmp_path: Path) -> None:
+    for count in (0, 1, 9, 20):
+        members = [(f"{index}.json", bytes([index]) * (index * 300)) for index in range(count)]
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
+            for name, data in members:
+                header = tarfile.TarInfo(name)
+                header.size, header.mode = len(data), 0o644
+                archive.addfile(header, io.BytesIO(data))
+        write_archive(tmp_path / "ours", members)
+        ours = zstandard.ZstdDecompressor().decompressobj().decompress((tmp_path / "ours").read_bytes())
+        assert ours == buffer.getvalue()
 
 
 def test_a_member_larger_than_its_kind_is_refused_by_its_header_alone() -> None:

@@ -16,7 +16,7 @@ import zstandard
 
 from vla_bench.spec.errors import SubmissionRefused
 
-__all__ = ["LIMITS", "ArchiveLimits", "Member", "read_archive", "write_archive"]
+__all__ = ["LIMITS", "ArchiveLimits", "Member", "header_of", "read_archive", "write_archive"]
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(_BLOCK)
