@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from vla_bench.results.database import Database
@@ -41,6 +41,9 @@ RUN_FORMS = ("csv", "json", "tex", "md", "bib")
 MOST_ID = 2**31 - 1
 
 Id = Annotated[int, Path(ge=1, le=MOST_ID)]
+_PLAIN = r"^[^\x00]*$"
+Text = Annotated[str, Query(max_length=200, pattern=_PLAIN)]
+Name = Annotated[str, Path(max_length=200, pattern=_PLAIN)]
 router = APIRouter(tags=["exports"])
 
 
@@ -97,7 +100,7 @@ def run(request: Request, run_id: Id, form: str) -> Response:
 
 
 @router.get("/runs/{run_id}/episodes.{form}", summary="Episodes of a run, with the filters of their page")
-def episodes(request: Request, run_id: Id, form: str, task: str = "", outcome: str = "", after: str = "") -> Response:
+def episodes(request: Request, run_id: Id, form: str, task: Text = "", outcome: Text = "", after: str = "") -> Response:
     """A page of them in plan order: `csv` or `json`, whose `next_after` gives the next one."""
     _check_form(form, LIST_FORMS)
     page = read.episodes_page(_database(request), run_id, task=task, outcome=outcome, after=after, size=BATCH)
@@ -105,7 +108,7 @@ def episodes(request: Request, run_id: Id, form: str, task: str = "", outcome: s
 
 
 @router.get("/runs/{run_id}/episodes/{episode_id}.json", summary="One episode with its recorded actions")
-def episode(request: Request, run_id: Id, episode_id: str) -> Response:
+def episode(request: Request, run_id: Id, episode_id: Name) -> Response:
     """What its page shows."""
     store = request.app.state.store
     page = read.episode_page(store.database, store.traces, run_id, episode_id)
@@ -121,7 +124,7 @@ def compare(request: Request, row_a: Id, row_b: Id, form: str) -> Response:
 
 
 @router.get("/log.{form}", summary="The public log, newest first")
-def log(request: Request, form: str, after: str = "", kind: str = "", subject: str = "") -> Response:
+def log(request: Request, form: str, after: str = "", kind: Text = "", subject: Text = "") -> Response:
     """A page of it, of one subject where it is named as on the page: `csv` or `json`."""
     _check_form(form, LIST_FORMS)
     page = read.log_page(_database(request), subject_kind=kind, subject=subject, after=after)
