@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
             opened.close()
 
     app = FastAPI(
-        title=f"{settings.title} leaderboard",
+        title=settings.title,
         description="Results of robot policies in simulation: boards, runs, episodes, comparisons, submissions.",
         version=__version__,
         lifespan=lifespan,

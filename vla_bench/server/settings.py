@@ -44,7 +44,7 @@ class Settings(BaseModel):
         description="Where readers reach the board, for links and badges.",
     )
     title: str = Field(
-        "vla-bench", min_length=1, max_length=80, description="Name of the board, in every page's title."
+        "vla-bench leaderboard", min_length=1, max_length=80, description="Name of the board, on every page."
     )
     contact: str = Field("", max_length=200, description="Whom to ask, shown on the pages: an address or a URL.")
     secret: str = Field("", repr=False, description="Key that signs cookies, 32 characters or more.")

@@ -13,8 +13,10 @@ from starlette.testclient import TestClient
 
 from tests.server.pages import made_up
 from tests.server.pages.made_up import CHAIN_SLUG, EPISODE, SLUG
+from vla_bench.server.app import create_app
 from vla_bench.server.boards.marks import Mark
 from vla_bench.server.boards.views import Filters, LatencyLine, LatencyTable, Note
+from vla_bench.server.settings import Settings
 from vla_bench.spec.errors import NotListed, StoreLocked
 
 PAGES = (
@@ -290,6 +292,25 @@ def test_a_bad_address_is_a_page_that_leads_on(
     found = read(client, address, status)
     assert f"Error {status}" in found.text
     assert "All boards" in found.text
+
+
+def test_a_query_may_name_anything(client: TestClient, shown: Callable[..., None]) -> None:
+    shown()
+    found = read(client, "/?path=x&request=y&template=z&status=500")
+    assert "/boards.json?path=x&request=y&template=z&status=500" in [each.get("href") for each in found.all("a")]
+
+
+def test_a_board_that_takes_no_submissions_offers_none_and_has_its_own_name(
+    settings: Settings, shown: Callable[..., None]
+) -> None:
+    shown()
+    own = settings.model_copy(update={"accepts_submissions": False, "title": "My results"})
+    with TestClient(create_app(own), base_url="http://testserver") as client:
+        found = read(client, "/")
+    assert "My results" in found.text
+    offered = [each.get("href") for each in found.all("a")]
+    assert "/log" in offered
+    assert not {"/submit", "/account"} & set(offered)
 
 
 def test_errors_of_the_database_are_pages_without_its_secrets(client: TestClient, shown: Callable[..., None]) -> None:

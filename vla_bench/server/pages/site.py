@@ -33,6 +33,8 @@ NAVIGATION = (
     ("Log", "/log"),
     ("Account", "/account"),
 )
+OF_SUBMITTERS = ("/submit", "/account")
+"""What a board that takes no submissions leaves out."""
 FORMS = {
     "home.html": ("csv", "json"),
     "suites.html": ("csv", "json"),
@@ -76,7 +78,7 @@ def static_file(name: str) -> Response:
     return Response(data, media_type=kind, headers={"Cache-Control": _A_YEAR, "ETag": f'"{digest}"'})
 
 
-def link(path: str, **query: Any) -> str:
+def link(path: str, /, **query: Any) -> str:
     """An address of this site; what is empty is left out of its query."""
     asked = urlencode([(name, value) for name, value in query.items() if value not in ("", None)])
     return words.segment(path) + (f"?{asked}" if asked else "")
@@ -92,7 +94,7 @@ def environment() -> Environment:
         auto_reload=False,
     )  # fmt: skip
     made.filters |= {name: getattr(words, name) for name in words.__all__}
-    made.globals |= {"static": static_url, "link": link, "navigation": NAVIGATION, "version": vla_bench.__version__}
+    made.globals |= {"static": static_url, "link": link, "version": vla_bench.__version__}
     return made
 
 
@@ -117,16 +119,20 @@ def render(request: Request, template: str, *, status: int = 200, etag: str = ""
         etag: changes with what the page shows; empty for a page that is never kept.
         context: what the template names.
     """
+    settings = request.app.state.settings
     headers = {"Cache-Control": "no-cache" if etag else "no-store"}
     if etag:
-        asked = hashlib.sha256(f"{request.url.query}\0{etag}".encode()).hexdigest()[:16]
+        frame = f"{settings.title}\0{settings.accepts_submissions}"
+        asked = hashlib.sha256(f"{frame}\0{request.url.query}\0{etag}".encode()).hexdigest()[:16]
         headers["ETag"] = f'W/"{_look()}-{asked}"'
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-    settings = request.app.state.settings
     path = "/boards" if request.url.path == "/" else request.url.path
     forms = [(_FORM_NAMES[form], link(f"{path}.{form}", **request.query_params)) for form in FORMS.get(template, ())]
-    frame = {"forms": forms, "title_of_site": settings.title, "contact": settings.contact, "here": request.url.path}
+    frame = {
+        "forms": forms, "title_of_site": settings.title, "contact": settings.contact, "here": request.url.path,
+        "navigation": [each for each in NAVIGATION if settings.accepts_submissions or each[1] not in OF_SUBMITTERS],
+    }  # fmt: skip
     text = environment().get_template(template).render({**frame, **context})
     return HTMLResponse(text, status_code=status, headers=headers)
 

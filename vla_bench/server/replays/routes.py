@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from vla_bench.results.leaderboard.people import REPLAY
 from vla_bench.results.store import Store
-from vla_bench.results.tables import ATTEMPT
 from vla_bench.server.accounts.access import require
 from vla_bench.server.accounts.people import Principal, Scope
-from vla_bench.server.problems import Problem
 from vla_bench.server.replays import desk
+from vla_bench.server.replays.traces import leased_trace
 from vla_bench.server.submissions.bundle.manifest import MachineLine
 
 __all__ = ["router"]
@@ -92,19 +89,8 @@ def get_trace(
     request: Request, principal: Worker, replay_id: ReplayId, lease: Annotated[str, Query(max_length=200)]
 ) -> Response:
     """The recorded actions of a leased replay: the bytes of the trace's file."""
-    store = _store(request)
-    with store.database.read() as connection:
-        tries = (
-            sa.select(ATTEMPT.c.trace_digest)
-            .join(REPLAY, (REPLAY.c.run_id == ATTEMPT.c.run_id) & (REPLAY.c.episode_id == ATTEMPT.c.episode_id))
-            .where(REPLAY.c.id == replay_id, REPLAY.c.worker == lease)
-            .order_by(ATTEMPT.c.attempt.desc())
-            .limit(1)
-        )
-        digest = connection.scalar(tries)
-    if not digest:
-        raise Problem(404, f"no recorded actions for replay {replay_id} under this lease")
-    return Response(store.traces.packed(digest), media_type="application/zstd", headers={"X-Trace-Digest": digest})
+    digest, packed = leased_trace(_store(request), replay_id, lease)
+    return Response(packed, media_type="application/zstd", headers={"X-Trace-Digest": digest})
 
 
 def _store(request: Request) -> Store:
