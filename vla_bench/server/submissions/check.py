@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -31,7 +31,8 @@ from vla_bench.spec.settings import EvalSettings
 from vla_bench.spec.suite import Suite
 
 __all__ = [
-    "MOST_REASONS", "Checks", "check_bytes", "check_identity", "check_plan", "check_rows", "check_traces",
+    "MOST_REASONS", "Checks", "check_bytes", "check_digests", "check_identity", "check_links", "check_plan",
+    "check_rows", "check_traces",
 ]  # fmt: skip
 
 MOST_REASONS = 20
@@ -78,18 +79,13 @@ def check_identity(bundle: Bundle) -> Suite:
     Raises:
         SubmissionRefused: with every reason.
     """
-    manifest, reasons = bundle.manifest, []
-    for what, content, claimed in (
-        ("suite", _suite_digest(bundle), manifest.suite_digest),
-        ("policy", sha256_hex(bundle.policy), manifest.policy_digest),
-        ("settings", sha256_hex(manifest.settings), manifest.eval_hash),
-    ):
-        if content != claimed:
-            reasons.append(f"the {what} was changed: its digest is {content[:16]}, the manifest says {claimed[:16]}")
+    manifest = bundle.manifest
+    check_digests(bundle)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     if max(manifest.started_at, manifest.finished_at) > tomorrow:
-        reasons.append(f"the run is of the future: started {manifest.started_at}, finished {manifest.finished_at}")
-    _refuse(reasons)
+        raise SubmissionRefused(
+            f"the run is of the future: started {manifest.started_at}, finished {manifest.finished_at}"
+        )
     try:
         EvalSettings.from_dict(dict(manifest.settings))
         suite = find_suite(manifest.suite, manifest.protocol)
@@ -99,6 +95,23 @@ def check_identity(bundle: Bundle) -> Suite:
         raise SubmissionRefused(f"runs of {suite.name} as installed are no results: {standin}")
     _refuse(_undeclared(bundle))
     return suite
+
+
+def check_digests(bundle: Bundle) -> None:
+    """Have suite, policy and settings the digests that the manifest gives them?
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    manifest, reasons = bundle.manifest, []
+    for what, content, claimed in (
+        ("suite", _suite_digest(bundle), manifest.suite_digest),
+        ("policy", sha256_hex(bundle.policy), manifest.policy_digest),
+        ("settings", sha256_hex(manifest.settings), manifest.eval_hash),
+    ):
+        if content != claimed:
+            reasons.append(f"the {what} was changed: its digest is {content[:16]}, the manifest says {claimed[:16]}")
+    _refuse(reasons)
 
 
 def check_plan(bundle: Bundle, suite: Suite) -> None:
@@ -122,12 +135,17 @@ def check_plan(bundle: Bundle, suite: Suite) -> None:
     lost = sorted(row["episode_id"] for row in bundle.episodes if row["outcome"] not in ("success", "failure"))
     if lost:
         reasons.append(f"the run is not complete: {_some(lost)} of its episodes were lost and never judged")
-    if stray := sorted({row["episode_id"] for row in bundle.attempts} - ids):
-        reasons.append(f"attempts belong to no episode of the bundle: {_some(stray)}")
-    machines = {content_id(item) for item in bundle.machines}
-    if unknown := sorted({row["fingerprint"] for row in bundle.attempts} - machines - {None}):
-        reasons.append(f"attempts name machines that are not in the bundle: {_some(unknown)}")
+    reasons += _strays(bundle)
     _refuse(reasons)
+
+
+def check_links(bundle: Bundle) -> None:
+    """Does every attempt belong to an episode and to a machine of the bundle?
+
+    Raises:
+        SubmissionRefused: with every reason.
+    """
+    _refuse(_strays(bundle))
 
 
 def check_rows(bundle: Bundle, scratch: Store, run_name: str, suite: Suite) -> Checks:
@@ -158,10 +176,18 @@ def check_rows(bundle: Bundle, scratch: Store, run_name: str, suite: Suite) -> C
     return Checks(suite=suite, evidence=evidence)
 
 
-def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> list[str]:
+def check_traces(
+    bundle: Bundle, checks: Checks, limits: ArchiveLimits, *, keep: Callable[[str, bytes], None]
+) -> list[str]:
     """Does each trace have its digest, belong to one attempt, and agree with it?
 
     Reads `bundle.traces` to their end.
+
+    Args:
+        bundle: whose traces are read.
+        checks: of its rows.
+        limits: of what may be unpacked.
+        keep: gets the digest and the packed bytes of each trace that is whole, and is no promise that all will be.
 
     Returns:
         What a reader should look at, a sentence each: it refuses nothing.
@@ -190,6 +216,7 @@ def check_traces(bundle: Bundle, checks: Checks, limits: ArchiveLimits) -> list[
             reasons.append(f"trace {digest[:16]}, episode {rows[digest]['episode_id']}: {error}")
             continue
         left -= trace.actions.nbytes
+        keep(digest, packed)
         row = rows[digest]
         if row["n_queries"] != len(trace.latency_ms) or row["policy_bins"] != count_bins(trace.latency_ms):
             reasons.append(f"episode {row['episode_id']}: its latencies are not those of its trace")
@@ -232,6 +259,15 @@ def _suite_digest(bundle: Bundle) -> str:
     except UsageError:
         return suite_digest(bundle.suite)
     return digest if content == bundle.suite else suite_digest(bundle.suite)
+
+
+def _strays(bundle: Bundle) -> Iterator[str]:
+    ids = {row["episode_id"] for row in bundle.episodes}
+    if stray := sorted({row["episode_id"] for row in bundle.attempts} - ids):
+        yield f"attempts belong to no episode of the bundle: {_some(stray)}"
+    machines = {content_id(item) for item in bundle.machines}
+    if unknown := sorted({row["fingerprint"] for row in bundle.attempts} - machines - {None}):
+        yield f"attempts name machines that are not in the bundle: {_some(unknown)}"
 
 
 def _planned(text: bytes) -> dict[str, Episode]:

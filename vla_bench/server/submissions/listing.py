@@ -6,7 +6,6 @@ come before it, are found by digest and harm nobody when their run never comes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from vla_bench.server.boards.enter import enter_run
 from vla_bench.server.replays.draw import queue_draw
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions.bundle import ArchiveLimits, Bundle, read_bundle
-from vla_bench.server.submissions.bundle.archive import read_archive
-from vla_bench.server.submissions.bundle.manifest import limit_of, trace_of_member
 from vla_bench.server.submissions.check import (
     Checks,
     check_bytes,
@@ -37,6 +34,7 @@ from vla_bench.server.submissions.check import (
     check_rows,
     check_traces,
 )
+from vla_bench.server.submissions.keeping import TraceKeeper
 from vla_bench.server.submissions.parts import PartFolder
 from vla_bench.server.submissions.scratch import insert_run, scratch_store
 from vla_bench.server.submissions.states import State, StateChanged, find_submission, move
@@ -196,40 +194,13 @@ def _check_and_list(case: _Case) -> None:
             _check_is_new(connection, case, bundle)
         with scratch_store(bundle, case.run_name, case.store.traces) as scratch:
             checks = check_rows(bundle, scratch, case.run_name, suite)
-            flags = check_traces(bundle, checks, case.limits)
-            new = _store_traces(case)
-            try:
-                _list(case, bundle, checks, flags)
-            except BaseException:
-                _remove_unused(case.store, new)
-                raise
+            with TraceKeeper(case.store) as keeper:
+                flags = check_traces(bundle, checks, case.limits, keep=keeper.put)
+                keeper.begin_sync()
+                _list(case, bundle, checks, flags, keeper)
 
 
-def _store_traces(case: _Case) -> list[str]:
-    """Write the traces that are not here yet, and return their digests. They were checked before."""
-    traces, new = case.store.traces, []
-    with case.bytes() as source:
-        for name, packed in read_archive(source, case.size, limit_of, case.limits):
-            digest = trace_of_member(name)
-            if digest and traces.put_packed(digest, packed, is_synced=False):
-                new.append(digest)
-    if traces.is_local:
-        # Once for all of them: a sync of each takes longer than everything else here.
-        os.sync()
-    return new
-
-
-def _remove_unused(store: Store, digests: Sequence[str]) -> None:
-    """Remove traces that no run has: another process may have listed theirs meanwhile."""
-    used: set[str] = set()
-    with store.database.read() as connection:
-        for start in range(0, len(digests), _IN_BATCH):
-            batch = ATTEMPT.c.trace_digest.in_(digests[start : start + _IN_BATCH])
-            used.update(connection.scalars(sa.select(ATTEMPT.c.trace_digest).where(batch)))
-    store.traces.remove(digest for digest in digests if digest not in used)
-
-
-def _list(case: _Case, bundle: Bundle, checks: Checks, flags: Sequence[str]) -> None:
+def _list(case: _Case, bundle: Bundle, checks: Checks, flags: Sequence[str], keeper: TraceKeeper) -> None:
     """Everything that makes a listed run, in one transaction."""
     manifest = bundle.manifest
     declaration = manifest.declaration.model_dump()
@@ -263,6 +234,7 @@ def _list(case: _Case, bundle: Bundle, checks: Checks, flags: Sequence[str]) -> 
         if checks.suite.deterministic:
             queue_draw(connection, case.submission_id)
             refresh_mark(connection, run_id)
+        keeper.check_all_are_kept()
 
 
 def _check_is_new(connection: Connection, case: _Case, bundle: Bundle) -> None:

@@ -13,13 +13,15 @@ from vla_bench.results.database import Database, locate
 from vla_bench.results.store import Store
 from vla_bench.results.tables import ATTEMPT, EPISODE, FINGERPRINT, PLAN, POLICY, RUN, SUITE, Table
 from vla_bench.results.traces import TraceFolder
-from vla_bench.results.writing import insert_missing
+from vla_bench.results.writing import insert_missing, lock_runs
 from vla_bench.server.submissions.bundle import Bundle
 from vla_bench.server.submissions.declaration import plain
 from vla_bench.spec.canonical import content_id
 from vla_bench.spec.errors import SubmissionRefused
 
-__all__ = ["insert_run", "scratch_store"]
+__all__ = ["insert_run", "remove_unused", "scratch_store"]
+
+_IN_BATCH = 500
 
 
 @contextmanager
@@ -45,13 +47,16 @@ def scratch_store(bundle: Bundle, run_name: str, traces: TraceFolder) -> Iterato
         database.close()
 
 
-def insert_run(connection: sa.Connection, bundle: Bundle, run_name: str) -> int:
+def insert_run(
+    connection: sa.Connection, bundle: Bundle, run_name: str, *, origin: Mapping[str, Any] | None = None
+) -> int:
     """Insert the run of a bundle under a name that no run has, and return its id.
 
     Args:
         connection: inside a write transaction.
         bundle: as for `scratch_store`.
         run_name: of the run.
+        origin: where it is fetched from; None on the board itself.
 
     Raises:
         SubmissionRefused: the policy has no name that can be stored.
@@ -78,13 +83,26 @@ def insert_run(connection: sa.Connection, bundle: Bundle, run_name: str) -> int:
         "shards": list(manifest.shards),
         "started_at": manifest.started_at,
         "finished_at": manifest.finished_at,
-        "origin": None,
+        "origin": None if origin is None else dict(origin),
     }
     run_id: int = connection.execute(sa.insert(RUN).values(run).returning(RUN.c.id)).scalar_one()
     insert_missing(connection, FINGERPRINT, [{"id": content_id(item), "content": item} for item in bundle.machines])
     _insert_all(connection, EPISODE, [{**row, "run_id": run_id} for row in bundle.episodes])
     _insert_all(connection, ATTEMPT, [{**row, "run_id": run_id} for row in bundle.attempts])
     return run_id
+
+
+def remove_unused(store: Store, digests: Sequence[str]) -> None:
+    """Remove traces that no run has: another process may have listed theirs meanwhile, and none does so just now."""
+    if not digests:
+        return
+    used: set[str] = set()
+    with store.database.write() as connection:
+        lock_runs(connection)
+        for start in range(0, len(digests), _IN_BATCH):
+            batch = ATTEMPT.c.trace_digest.in_(digests[start : start + _IN_BATCH])
+            used.update(connection.scalars(sa.select(ATTEMPT.c.trace_digest).where(batch)))
+        store.traces.remove(digest for digest in digests if digest not in used)
 
 
 def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
