@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
-    "BOARD_MODELS", "AccountListModel", "AccountModel", "ChallengeListModel", "ChallengeModel", "SubmitModel",
-    "TokenListModel", "TokenModel",
+    "BOARD_MODELS", "AccountListModel", "AccountModel", "ChallengeListModel", "ChallengeModel", "FetchModel",
+    "SubmitModel", "TokenListModel", "TokenModel",
 ]  # fmt: skip
 
 
@@ -25,6 +25,23 @@ class SubmitModel(_Model):
     n_sent: int
     n_kept: int
     run: str
+    score_line: str
+
+
+class FetchModel(_Model):
+    """`vla-bench leaderboard fetch --json`: a run that is here now.
+
+    `is_as_sealed` says whether the bundle is to the last byte what was submitted.
+    """
+
+    run: str
+    url: str
+    submission_id: str
+    bundle_digest: str
+    bundle_bytes: int
+    is_as_sealed: bool
+    n_episodes: int
+    n_traces: int
     score_line: str
 
 
@@ -89,6 +106,7 @@ class ChallengeListModel(_Model):
 
 BOARD_MODELS: dict[str, type[BaseModel]] = {
     "submit": SubmitModel,
+    "leaderboard fetch": FetchModel,
     "leaderboard account list": AccountListModel,
     "leaderboard token list": TokenListModel,
     "leaderboard challenge list": ChallengeListModel,

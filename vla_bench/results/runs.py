@@ -208,7 +208,8 @@ class RunSummary:
         n_attempts: attempts at all episodes.
         shards: parts of the plan that were begun, empty where the plan was run whole.
         started_at, finished_at: UTC, ISO 8601; `finished_at` is empty while the run goes on or was cut off.
-        origin: of an imported result: `tool`, `file`, `digest` and what the file claims; empty for what was run here.
+        origin: of an imported result: `tool`, `file`, `digest` and what the file claims; of a copy of a leaderboard's
+            run: `fetched_from`, `digest` and `fetched_at`; empty for what was run here.
     """
 
     name: str
@@ -278,7 +279,11 @@ class RunSummary:
     @property
     def is_imported(self) -> bool:
         """Whether it was read from another harness's file: self-reported, without traces, not to be verified."""
-        return bool(self.origin)
+        return bool(self.origin) and not self.fetched_from()
+
+    def fetched_from(self) -> str:
+        """The address of the leaderboard's run that this is a copy of; empty where it is none."""
+        return str(self.origin.get("fetched_from", ""))
 
     @property
     def score_line(self) -> str:

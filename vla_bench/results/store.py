@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import sqlalchemy as sa
 import structlog
@@ -136,7 +136,8 @@ class Store:
             fresh: where the name is taken, take `name-2` and so on instead of going on.
 
         Raises:
-            RunMismatch: the run exists with another suite, plan, settings or policy; the message lists what differs.
+            RunMismatch: the run was not made here, or exists with another suite, plan, settings or policy; the message
+                lists what differs.
             StoreError: (a child) it cannot be stored, or the database is damaged.
         """
         if self._own_file is not None:
@@ -152,6 +153,8 @@ class Store:
                 writing.create_run(connection, spec, wanted)
             run = reading.find_run(connection, spec.name)
             if is_resumed:
+                if origin := run["origin"]:
+                    raise RunMismatch(_not_ours(spec.name, origin))
                 if lines := difference(reading.identity_of(connection, run), wanted):
                     raise RunMismatch(_mismatch(spec.name, lines))
                 writing.name_shard(connection, run["id"], run["shards"], spec.shard)
@@ -354,6 +357,11 @@ def _identity(spec: RunSpec) -> RunIdentity:
         policy=to_plain(spec.policy),
         episodes=lambda: to_plain(spec.plan.episodes),
     )
+
+
+def _not_ours(name: str, origin: Mapping[str, Any]) -> str:
+    source = origin.get("fetched_from") or origin.get("file") or "elsewhere"
+    return f"run {name!r} comes from {source} and was not made here: nothing goes on with it. Choose another --name."
 
 
 def _mismatch(name: str, lines: Sequence[str]) -> str:

@@ -100,7 +100,7 @@ class RunRow(Table, table=True):
     shards: list[str] = _json()
     started_at: str = Field(max_length=40)
     finished_at: str = Field(max_length=40)
-    # Where an imported result comes from; null for what was run here.
+    # Where an imported result or the copy of a board's run comes from; null for what was run here.
     origin: dict[str, Any] | None = Field(default=None, sa_column=sa.Column(sa.JSON(none_as_null=True), nullable=True))
 
 

@@ -20,6 +20,7 @@ from vla_bench.results.store import Store
 from vla_bench.server import accounts, api, exports, health, problems, replays, submissions
 from vla_bench.server.accounts.reading import CountReaders
 from vla_bench.server.database import open_store
+from vla_bench.server.fetching import routes as bundles
 from vla_bench.server.metrics import Metrics
 from vla_bench.server.middleware import EveryRequest
 from vla_bench.server.pages.router import router as pages
@@ -67,7 +68,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> FastAPI:
     app.state.error_page = error_page
     problems.add_handlers(app)
     # Exports before pages: a board's page answers to every address below /boards.
-    for part in (health, api, submissions, accounts, replays, exports):
+    for part in (health, api, submissions, bundles, accounts, replays, exports):
         app.include_router(part.router)
     app.include_router(pages)
     # Inside of the other: its refusals too have an id, headers and a line in the log.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ import httpx2
 
 from vla_bench.spec.errors import BoardUnreachable, SubmissionRefused, UsageError
 
-__all__ = ["BoardClient", "LeaseOver", "ReplayBoard"]
+__all__ = ["BoardClient", "LeaseOver", "NotThere", "ReplayBoard"]
 
 TIMEOUT_S = 60.0
 PART_TIMEOUT_S = 300.0
@@ -21,6 +22,10 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+")
 
 class LeaseOver(Exception):
     """Raised when somebody else has, or nobody has any longer, what was leased."""
+
+
+class NotThere(SubmissionRefused):
+    """Raised when a board has nothing at an address."""
 
 
 class ReplayBoard(Protocol):
@@ -60,9 +65,9 @@ class ReplayBoard(Protocol):
 
 
 class BoardClient:
-    """A connection to one leaderboard under one token. A context manager."""
+    """A connection to one leaderboard, under one token or, to read, under none. A context manager."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
         """Name the board; nothing is sent yet.
 
         Raises:
@@ -75,7 +80,7 @@ class BoardClient:
             # Not repeated: the address stands in messages, and what is before the @ is a secret.
             raise UsageError("--server takes an address without a user name: a board knows tokens only")
         self.url, self._token = url.rstrip("/"), token
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._client = httpx2.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
 
     def __enter__(self) -> Self:
@@ -136,11 +141,27 @@ class BoardClient:
         try:
             answer = self._client.request(method, f"{self.url}/api/v1/{path}", **options)
         except httpx2.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise BoardUnreachable(f"{self.url} does not answer ({why}). Repeat the command to go on.") from error
+            raise self._silent(error) from error
         if answer.status_code < 300:
             return answer
         raise _error(self.url, answer)
+
+    @contextmanager
+    def stream(self, path: str, **headers: str) -> Iterator[httpx2.Response]:
+        """Ask for a long answer below `/api/v1`, to be read piece by piece: 200, 206 or 416; raises as `call`."""
+        wanted = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        try:
+            with self._client.stream("GET", f"{self.url}/api/v1/{path}", headers=wanted) as answer:
+                if answer.status_code not in (200, 206, 416):
+                    answer.read()
+                    raise _error(self.url, answer)
+                yield answer
+        except httpx2.HTTPError as error:
+            raise self._silent(error) from error
+
+    def _silent(self, error: Exception) -> BoardUnreachable:
+        why = str(error) or type(error).__name__
+        return BoardUnreachable(f"{self.url} does not answer ({why}). Repeat the command to go on.")
 
 
 def _document(url: str, answer: httpx2.Response) -> dict[str, Any]:
@@ -169,6 +190,8 @@ def _error(url: str, answer: httpx2.Response) -> Exception:
         return BoardUnreachable(f"{url}: {detail}.{f' Come again in {wait} s.' if wait else ''}")
     if status < 400 or (status == 404 and not kind):
         return UsageError(f"{url} is no leaderboard of this version: it answers with status {status}")
+    if status == 404:
+        return NotThere(detail)
     if kind == "lease-over":
         return LeaseOver(detail)
     return SubmissionRefused(detail)

@@ -39,6 +39,8 @@ _HEADERS: Final = {
 _A_YEAR_OF_TLS: Final = "max-age=31536000; includeSubDomains"
 _PART: Final = re.compile(r"^/api/v\d+/submissions/[^/]+/parts/\d+$")
 """The one kind of request whose body is long: it has its own limits, and the submissions count its bytes."""
+_BUNDLE: Final = re.compile(r"^/api/v\d+/runs/\d+/bundle$")
+"""The one kind of answer that is long: what breaks off is asked for again from where it was."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +70,8 @@ class EveryRequest:
         begun = perf_counter()
         settings = self._settings
         is_part = bool(_PART.match(scope["path"]))
-        limit_s = settings.part_s if is_part else settings.request_s
+        is_long = is_part or bool(_BUNDLE.match(scope["path"]))
+        limit_s = settings.part_s if is_long else settings.request_s
         body = _Body(receive, settings.max_part_bytes if is_part else settings.max_body_bytes)
         try:
             await self._within(limit_s, scope, body, answer)

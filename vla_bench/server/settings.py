@@ -59,7 +59,7 @@ class Settings(BaseModel):
     runs_jobs: bool = Field(True, description="Whether this process checks submissions; else another one does.")
     shows_published: bool = Field(True, description="Whether cited figures of papers stand beside the runs.")
     request_s: float = Field(30.0, gt=0, description="Seconds that an answer may take.")
-    part_s: float = Field(300.0, gt=0, description="Seconds that one part of an upload may take.")
+    part_s: float = Field(300.0, gt=0, description="Seconds that one part of an upload, or sending a bundle, may take.")
     statement_s: float = Field(5.0, gt=0, description="Seconds that one SQL statement of a page may take.")
     max_body_bytes: int = Field(
         1 << 20, gt=0, description="The longest body of a request that is no part of an upload."

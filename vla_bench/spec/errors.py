@@ -22,7 +22,7 @@
     │   └── StoreError          ├ StoreFull · StoreLocked · StoreReadOnly · StoreCorrupted · SchemaMismatch
     │                           └ StoreUnreachable
     ├── IncompleteRun           planned episodes lack a judged outcome          exit 3
-    ├── SubmissionRefused       a leaderboard does not take a submission        exit 1
+    ├── SubmissionRefused       a submission or a fetched bundle is refused     exit 1
     ├── BoardUnreachable        a leaderboard does not answer; to be repeated   exit 3
     └── Interrupted             Ctrl-C or SIGTERM                               exit 130
 
@@ -365,7 +365,10 @@ class IncompleteRun(VlaBenchError):
 
 
 class SubmissionRefused(VlaBenchError):
-    """Raised when a leaderboard does not take a submission; the message has every reason, one a line."""
+    """Raised when a leaderboard does not take a submission, or sends a bundle that is not what it says.
+
+    The message has every reason, one a line.
+    """
 
     kind = "submission_refused"
     outcome = Outcome.NOT_RUN

@@ -257,7 +257,7 @@ def _check_has_recordings(evidence: Evidence) -> None:
         UsageError: it was; the message names the file.
     """
     origin = evidence.summary.origin
-    if origin:
+    if evidence.summary.is_imported:
         source = f"{origin.get('tool', 'another harness')}, {origin.get('file', 'a file')}"
         raise UsageError(f"run {evidence.name!r} was imported ({source}): no actions were recorded, nothing to replay")
 

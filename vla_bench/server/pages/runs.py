@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from vla_bench.results.stats.bins import count_bins
 from vla_bench.server.boards import read
 from vla_bench.server.boards.marks import DOES_NOT_PROVE
 from vla_bench.server.boards.views import EpisodePage, RunPage, TaskLine
+from vla_bench.server.fetching.names import local_name
 from vla_bench.server.pages.charts import BarChart, action_chart, latency_chart, survival_chart
 from vla_bench.server.pages.films import FilmCabinet, StoredFilm
 from vla_bench.server.pages.policies import cell_parts
-from vla_bench.server.pages.site import database, link, render
+from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import amount, bounds, level, ms_text, named, number, value_text
 from vla_bench.server.problems import Problem
 from vla_bench.spec.outcomes import Outcome
@@ -77,8 +79,15 @@ def run(request: Request, run: str) -> Response:
         settings=named(page.summary.settings),
         machines=[_machine(machine, n) for machine, n in page.machines],
         notes=page.row.notes,
-        check=f"vla-bench verify {page.row.run}",
+        check=_check_lines(page, address(request, path)),
     )
+
+
+def _check_lines(page: RunPage, here: str) -> str:
+    """What a reader types who does not believe it; of a run that nobody submitted, what its owner types."""
+    if not page.row.submission_id:
+        return shlex.join(["vla-bench", "verify", page.row.run, "--all"])
+    return f"vla-bench leaderboard fetch {here}\nvla-bench verify {local_name(page.row.run)} --all"
 
 
 def _lowest(page: RunPage) -> list[TaskLine]:
@@ -133,7 +142,9 @@ def _provenance(page: RunPage) -> Iterator[tuple[str, str]]:
     yield "started", summary.started_at or "not recorded"
     yield "finished", summary.finished_at or "not finished"
     yield "harness", page.row.harness or "not recorded"
-    if summary.origin:
+    if source := summary.fetched_from():
+        yield "fetched from", source
+    elif summary.origin:
         yield "imported from", value_text(dict(summary.origin))
 
 

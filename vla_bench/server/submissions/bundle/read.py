@@ -64,7 +64,13 @@ def read_bundle(source: BinaryIO, packed_bytes: int, limits: ArchiveLimits = LIM
             too.
     """
     members = read_archive(source, packed_bytes, forms.limit_of, limits)
-    manifest = _form(forms.Manifest, _json(_next(members, forms.MANIFEST).data, forms.MANIFEST), "manifest")
+    claimed = _map(_next(members, forms.MANIFEST).data, forms.MANIFEST)
+    if (format_ := claimed.get("format")) != forms.FORMAT:
+        raise SubmissionRefused(
+            f"the bundle has the format {str(format_)[:40]!r}, this version reads {forms.FORMAT!r}. Where it is newer, "
+            "type: pip install --upgrade vla-bench"
+        )
+    manifest = _form(forms.Manifest, claimed, "manifest")
     if set(manifest.members) != set(forms.TABLES):
         raise SubmissionRefused(f"the manifest lists other members than {', '.join(forms.TABLES)}")
     tables = {name: _table(members, name, manifest.members[name]) for name in forms.TABLES}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,28 @@ class BundleFacts:
     n_traces: int
 
 
-def write_bundle(store: Store, run_name: str, declaration: Declaration, path: Path) -> BundleFacts:
+def write_bundle(
+    store: Store,
+    run_name: str,
+    declaration: Declaration,
+    path: Path,
+    *,
+    name: str = "",
+    harness: str = __version__,
+) -> BundleFacts:
     """Write the bundle of a complete run.
+
+    Args:
+        store: that has the run.
+        run_name: of the run.
+        declaration: of its submitter.
+        path: of the file.
+        name: that the run has in the bundle; its own where empty.
+        harness: version that made the run.
 
     Raises:
         UnknownRun: there is no such run.
-        UsageError: no leaderboard takes such a run: imported, or made with stand-in assets.
+        UsageError: no leaderboard takes such a run: imported, fetched, or made with stand-in assets.
         IncompleteRun: planned episodes have no judged outcome.
         StoreCorrupted: the run or a trace is damaged.
     """
@@ -63,8 +79,9 @@ def write_bundle(store: Store, run_name: str, declaration: Declaration, path: Pa
         # The board counts anew; what is stored here was counted when the run ended.
         summary = stored_summary(connection, run["id"], with_details=True) or load_summary(connection, run)
         _check_is_submittable(summary)
+        summary = replace(summary, name=name or summary.name)
         tables = _tables(connection, run, summary)
-        manifest = _manifest(run, summary, declaration, tables)
+        manifest = _manifest(run, summary, declaration, tables) | {"harness": harness}
         digests = trace_digests(connection, run_name)
     manifest |= {"n_traces": len(digests)}
     write_archive(path, _members(manifest, tables, store, digests))
@@ -84,6 +101,8 @@ def _check_is_submittable(summary: RunSummary) -> None:
         raise UsageError(
             f"run {summary.name!r} was imported: it has no episodes and no traces that a board could check"
         )
+    if source := summary.fetched_from():
+        raise UsageError(f"run {summary.name!r} was fetched from {source}: only who made a run submits it")
     if summary.standin:
         raise UsageError(f"run {summary.name!r} is no result: {summary.standin}")
     if not summary.is_complete:
@@ -131,7 +150,6 @@ def _manifest(
 ) -> dict[str, Any]:
     return {
         "format": forms.FORMAT,
-        "harness": __version__,
         "suite": summary.suite,
         "protocol": summary.protocol,
         "suite_digest": run["suite_digest"],
@@ -139,7 +157,7 @@ def _manifest(
         "policy_digest": run["policy_digest"],
         "eval_hash": run["eval_hash"],
         "settings": run["settings"],
-        "run": run["name"],
+        "run": summary.name,
         "command": run["command"],
         "shards": run["shards"],
         "started_at": run["started_at"],
