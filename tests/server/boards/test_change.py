@@ -39,6 +39,7 @@ def submitted(store: Store) -> Store:
         ([], Mark.SELF_REPORTED, "No episode of it has been replayed yet."),
         (["queued"] * 3, Mark.SELF_REPORTED, "0 replayed of 30, 0 deviating; 3 to come."),
         (["agreed"] * 5 + ["leased"], Mark.SELF_REPORTED, "5 replayed of 30, 0 deviating"),
+        (["agreed"] * 30, Mark.REPLAYED, "30 replayed of 30, 0 deviating."),
         (["agreed"] * 10, Mark.REPLAYED, "10 replayed of 30, 0 deviating: at most 25.9 % deviate (95 %)."),
         (["agreed"] * 10 + ["failed"], Mark.SELF_REPORTED, "1 could not be replayed"),
         (["agreed"] * 29 + ["deviated"], Mark.SELF_REPORTED, "30 replayed of 30, 1 deviating."),

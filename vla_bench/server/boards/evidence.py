@@ -52,12 +52,15 @@ def _replays(connection: Connection, submission_id: str, n: int) -> MarkFacts:
     n_agreed, n_deviating = states["agreed"], states["deviated"]
     n_pending, n_failed = states["queued"] + states["leased"], states["failed"]
     n_replayed = n_agreed + n_deviating
-    at_most = deviating_at_most(n_agreed) if n_agreed and not n_deviating else None
+    at_most = None
+    if n_agreed and not n_deviating:
+        # A sample bounds what was not replayed; of all episodes none is left.
+        at_most = 0.0 if n_agreed >= n else deviating_at_most(n_agreed)
     if not found:
         text = "No episode of it has been replayed yet."
     else:
         text = f"{n_replayed} replayed of {n}, {n_deviating} deviating"
-        text += f": at most {100 * at_most:.3g} % deviate (95 %)" if at_most is not None else ""
+        text += f": at most {100 * at_most:.3g} % deviate (95 %)" if at_most else ""
         text += f"; {n_pending} to come" if n_pending else ""
         text += f"; {n_failed} could not be replayed" if n_failed else ""
         text += "."
