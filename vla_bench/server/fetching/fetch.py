@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -24,7 +23,8 @@ from vla_bench.server.fetching.download import download
 from vla_bench.server.fetching.names import local_name
 from vla_bench.server.submissions.bundle import Bundle, read_bundle
 from vla_bench.server.submissions.check import check_digests, check_links
-from vla_bench.server.submissions.scratch import insert_run, remove_unused, scratch_store
+from vla_bench.server.submissions.keeping import TraceKeeper
+from vla_bench.server.submissions.scratch import insert_run, scratch_store
 from vla_bench.spec.errors import NotListed, StoreCorrupted, SubmissionRefused, UsageError
 
 __all__ = ["Fetched", "fetch"]
@@ -94,9 +94,11 @@ def fetch(
     origin = {"fetched_from": url, "digest": digest, "fetched_at": now()}
     try:
         taken, bundle = _take(store, file, name or local_name(run), origin)
-    finally:
-        # What was refused would be refused again, and what was stored is here.
-        file.unlink(missing_ok=True)
+    except (SubmissionRefused, UsageError):
+        file.unlink()
+        raise
+    # Until here what was downloaded is kept: a full disk or a locked database lets the next call go on with it.
+    file.unlink()
     return Fetched(
         run=taken,
         url=url,
@@ -113,13 +115,11 @@ def fetch(
 def _listed(client: BoardClient, run_id: str) -> tuple[str, str]:
     """The run's name on its board, and the submission that brought it."""
     row = client.get(f"runs/{run_id}").get("row")
-    found = [row.get(key) for key in ("run", "submission_id")] if isinstance(row, dict) else []
-    if len(found) != 2 or not all(isinstance(value, str) for value in found):
+    run, submission_id = (row.get("run"), row.get("submission_id")) if isinstance(row, dict) else (None, None)
+    if not isinstance(run, str) or not isinstance(submission_id, str):
         raise UsageError(f"{client.url} is no leaderboard of this version: it says nothing of run {run_id}")
-    run, submission_id = found
-    if not submission_id.isalnum():
-        submission_id = ""
-    return run, submission_id
+    # It becomes part of an address.
+    return run, submission_id if submission_id.isalnum() else ""
 
 
 def _take(store: Store, file: Path, name: str, origin: Mapping[str, Any]) -> tuple[str, Bundle]:
@@ -130,16 +130,14 @@ def _take(store: Store, file: Path, name: str, origin: Mapping[str, Any]) -> tup
         check_links(bundle)
         _check_rows(store, bundle, name)
         _refuse_twice(store, origin["fetched_from"], origin["digest"])
-        new: list[str] = []
-        try:
-            _store_traces(store, bundle, new)
+        with TraceKeeper(store) as keeper:
+            _keep_traces(bundle, keeper)
+            keeper.begin_sync()
             with store.database.write() as connection:
                 lock_runs(connection)
                 taken = free_name(connection, name)
                 insert_run(connection, bundle, taken, origin=origin)
-        except BaseException:
-            remove_unused(store, new)
-            raise
+                keeper.check_all_are_kept()
     return taken, bundle
 
 
@@ -159,8 +157,8 @@ def _check_rows(store: Store, bundle: Bundle, name: str) -> None:
         raise SubmissionRefused(f"the bundle contradicts itself in {len(findings)} places", *told)
 
 
-def _store_traces(store: Store, bundle: Bundle, new: list[str]) -> None:
-    """Store the traces that are not here yet, and note their digests in `new` as they come.
+def _keep_traces(bundle: Bundle, keeper: TraceKeeper) -> None:
+    """Check each trace, and have it stored.
 
     Raises:
         SubmissionRefused: one is damaged, nobody's, or missing.
@@ -174,13 +172,9 @@ def _store_traces(store: Store, bundle: Bundle, new: list[str]) -> None:
             unpack_trace(packed, digest, _TRACE_BYTES)
         except ValueError as error:
             raise SubmissionRefused(f"trace {digest[:16]}: {error}") from error
-        if store.traces.put_packed(digest, packed, is_synced=False):
-            new.append(digest)
+        keeper.put(digest, packed)
     if wanted:
         raise SubmissionRefused(f"{len(wanted)} traces are missing from the bundle")
-    if store.traces.is_local:
-        # Once for all of them, as the board does.
-        os.sync()
 
 
 def _refuse_twice(store: Store, url: str, digest: str) -> None:
