@@ -41,13 +41,15 @@ def transfer_display() -> Iterator[Report]:
 
 
 def _lines() -> Report:
+    from rich.filesize import decimal
+
     last: dict[str, float] = {}
 
     def report(what: str, done: int, total: int) -> None:
         if monotonic() - last.get(what, -LINE_EVERY_S) < LINE_EVERY_S:
             return
         last[what] = monotonic()
-        amount = f": {done / 1e6:,.0f} of {total / 1e6:,.0f} MB" if total else ""
+        amount = f": {decimal(done)} of {decimal(total)}" if total else ""
         story().print(f"[dim]{what}{amount}[/]")
 
     return report
