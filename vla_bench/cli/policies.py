@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
     epilog=examples(
         "vla-bench policies",
         "vla-bench policies docker://ghcr.io/me/lamp:1.2",
-        "vla-bench policies http://gpu:8600 --json",
+        "vla-bench policies http://127.0.0.1:8600 --json",
     )
 )
 def policies(

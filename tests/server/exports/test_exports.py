@@ -136,7 +136,7 @@ def test_tables_for_papers_are_latex_and_markdown(made: Made) -> None:
 
 def test_a_citation_names_address_version_and_day(made: Made) -> None:
     text = made.client.get(f"/boards/{made.slug}.bib").text
-    assert text.startswith("@misc{vla-bench-toy-reach-")
+    assert text.startswith("@misc{vla-bench-leaderboard-toy-reach-")
     assert rf"\url{{http://testserver/boards/{made.slug}}}" in text
     assert re.search(r"board version \d+, of \d{4}-\d\d-\d\d; seen on \d{4}-\d\d-\d\d", text)
 
