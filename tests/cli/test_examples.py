@@ -28,7 +28,7 @@ MINUTES = (
     "demo", "env create", "env remove", "assets install", "assets check", "assets remove", "submit", "leaderboard",
     "policies docker://",
 )  # fmt: skip
-"""They take minutes, install a simulator, or want a board or an image: here they are parsed, the slow tests run them."""
+"""They take minutes, install a simulator, want a board or an image: here they are parsed, the slow tests run them."""
 
 MY_POLICY = """
 from vla_bench.policies.builtin.noop import NoopPolicy
