@@ -205,11 +205,12 @@ def test_signing_in_leads_nowhere_else(site: Board, client: TestClient, target: 
     assert sign_in(client, site.token("alice"), HERE, next=target).headers["location"] == "/account"
 
 
-def test_wrong_tokens_are_limited_and_the_answer_says_when_to_come_again(site: Board) -> None:
+@pytest.mark.parametrize("path", ["/api/v1/account", "/account"])
+def test_wrong_tokens_are_limited_and_the_answer_says_when_to_come_again(site: Board, path: str) -> None:
     client = client_of(site, failed_tokens_per_minute=3)
-    codes = [client.get("/api/v1/account", headers=bearer(new_token())).status_code for _ in range(5)]
+    codes = [client.get(path, headers=bearer(new_token())).status_code for _ in range(5)]
     assert codes == [401, 401, 401, 429, 429]
-    last = client.get("/api/v1/account", headers=bearer(site.token("alice")))
+    last = client.get(path, headers=bearer(site.token("alice")))
     assert last.status_code == 429
     assert 1 <= int(last.headers["retry-after"]) <= 60
 

@@ -28,6 +28,7 @@ __all__ = [
 
 COOKIE_DAYS = 14
 _SALT = "vla-bench/sign-in/1"
+_KNOWN = "vla_bench.principal"
 SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing."""
 
@@ -58,9 +59,23 @@ def require(scope: Scope | None = None) -> Callable[[Request], Principal]:
 def principal_or_none(request: Request) -> Principal | None:
     """Who asks; None for a reader without a token. For routes that everybody may see.
 
+    Found once a request, whoever asks first: a wrong token is one guess.
+
     Raises:
         Problem: a token was sent and is worth nothing (401), too often (429), or another site made the request (403).
     """
+    if _KNOWN not in request.scope:
+        try:
+            request.scope[_KNOWN] = _find_principal(request)
+        except Problem as problem:
+            request.scope[_KNOWN] = problem
+    found: Principal | Problem | None = request.scope[_KNOWN]
+    if isinstance(found, Problem):
+        raise found
+    return found
+
+
+def _find_principal(request: Request) -> Principal | None:
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     # Other kinds are for whoever stands before the board: a proxy that asks for a password is no guess of a token.
     if kind.lower() == "bearer":
