@@ -56,7 +56,7 @@ def _print(runs: list[RunSummary]) -> None:
     for run in runs:
         name = f"[name]{escape(run.name)}[/]" + (" [note]oracle[/]" if run.is_oracle else "")
         name += " [note]imported[/]" if run.is_imported else ""
-        name += " [note]fetched[/]" if run.fetched_from() else ""
+        name += " [note]fetched[/]" if run.fetched_from else ""
         rate = percent(run.rate) if run.is_complete else "[lost]none[/]"
         started = run.started_at[:16].replace("T", " ")
         suite = f"{run.suite} {run.protocol}"

@@ -279,8 +279,9 @@ class RunSummary:
     @property
     def is_imported(self) -> bool:
         """Whether it was read from another harness's file: self-reported, without traces, not to be verified."""
-        return bool(self.origin) and not self.fetched_from()
+        return bool(self.origin) and not self.fetched_from
 
+    @property
     def fetched_from(self) -> str:
         """The address of the leaderboard's run that this is a copy of; empty where it is none."""
         return str(self.origin.get("fetched_from", ""))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from tests.cli.conftest import PROGRAM
 from tests.server.submitting import DECLARATION, Forgery, Service, running, until
+from vla_bench.cli.board_schemas import FetchModel
 from vla_bench.results.leaderboard.boards import BOARD_ROW
 from vla_bench.results.merge import merge
 from vla_bench.results.store import Store
@@ -117,7 +118,9 @@ def test_who_has_the_address_replays_the_number(
 def test_a_fetched_run_is_nobodys_own(
     listed: Listed, reader: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    assert reader("leaderboard", "fetch", listed.page, "--name", "theirs").returncode == 0
+    fetched = reader("leaderboard", "fetch", listed.page, "--name", "theirs", "--json")
+    assert fetched.returncode == 0, fetched.stderr
+    assert FetchModel.model_validate_json(fetched.stdout).run == "theirs"
     assert f"fetched from {listed.page}" in reader("show", "theirs").stdout
     assert "fetched" in reader("runs").stdout
     declaration = tmp_path / "d.yaml"

@@ -23,7 +23,7 @@ from vla_bench.results.evidence import gather_evidence
 from vla_bench.results.leaderboard.people import REPLAY
 from vla_bench.results.store import Store
 from vla_bench.server.accounts.people import Role, Scope
-from vla_bench.server.replays.worker import Worker, limit_of
+from vla_bench.server.replays.worker import Worker, time_limit_s
 from vla_bench.server.submissions.states import find_submission
 from vla_bench.spec.result import Latencies
 
@@ -152,7 +152,7 @@ def test_a_replay_may_take_three_times_as_long_as_its_recording(toy_run: Path) -
 
     def limit(wall_s: float) -> float:
         latencies = Latencies(wall_ms=1e3 * wall_s)
-        return limit_of(replace(recording, attempt=replace(recording.attempt, latencies=latencies)))
+        return time_limit_s(replace(recording, attempt=replace(recording.attempt, latencies=latencies)))
 
     assert [limit(wall_s) for wall_s in (0.0, 1.0, 600.0, 1e9)] == [180.0, 180.0, 1800.0, 7200.0]
 

@@ -28,6 +28,7 @@ from tests.server.submitting import (
     running,
     until,
 )
+from vla_bench.cli.board_schemas import SubmitModel
 from vla_bench.results.copying import trace_digests
 from vla_bench.results.leaderboard.boards import BOARD_ROW
 from vla_bench.results.leaderboard.people import REPLAY, SUBMISSION
@@ -79,6 +80,7 @@ def test_a_run_is_submitted_replayed_and_marked_by_the_commands_of_the_docs(
     send = ("submit", "toy", "--db", str(toy_run), "--declaration", str(declaration), "--server", service.url)
     done = cli(*send, "--json", token=alice)
     assert done.returncode == 0, done.stderr
+    assert SubmitModel.model_validate_json(done.stdout).state in ("auditing", "replayed")
     again = cli(*send, token=alice)
     assert again.returncode == 1
     assert "this bundle was submitted before" in again.stderr

@@ -72,7 +72,7 @@ def _marks(summary: RunSummary) -> str:
     marks += ["[lost]stand-in: no result[/]"] if summary.standin else []
     if summary.is_imported:
         marks.append(f"[note]imported from {escape(str(summary.origin.get('tool', '')))}: self-reported[/]")
-    if source := summary.fetched_from():
+    if source := summary.fetched_from:
         marks.append(f"[note]fetched from {escape(source)}[/]")
     return "".join(f"   {mark}" for mark in marks)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vla_bench.cli.leaderboard.moderating import check_reason
 from vla_bench.cli.options import Db, examples
-from vla_bench.spec.errors import UsageError
 
 __all__ = ["app"]
 
@@ -34,8 +34,7 @@ def freeze(
     from vla_bench.cli.leaderboard.database import ACTOR, board_store
     from vla_bench.server.boards.change import freeze_board
 
-    if not reason.strip():
-        raise UsageError("say why: --reason TEXT, which everybody can read")
+    check_reason(reason)
     with board_store(db) as store, store.database.write() as connection:
         freeze_board(connection, board.strip("/"), reason, actor=ACTOR)
     answer().print(f"board {board} is frozen", soft_wrap=True)

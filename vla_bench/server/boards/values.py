@@ -57,8 +57,8 @@ def notes(summary: RunSummary, declared: Mapping[str, Any]) -> list[dict[str, st
     found = []
     if summary.is_imported:
         found.append(("import", f"imported from {summary.origin.get('tool', 'another harness')}"))
-    if summary.fetched_from():
-        found.append(("import", f"fetched from {summary.fetched_from()}"))
+    if summary.fetched_from:
+        found.append(("import", f"fetched from {summary.fetched_from}"))
     if summary.standin:
         found.append(("flag", f"stand-in assets: {summary.standin}"))
     found += [("flag", f"{flag.replace('_', ' ')}: {n} episodes") for flag, n in summary.flags.items()]

@@ -18,7 +18,7 @@ from vla_bench.server.boards.views import LogEntry, SubmissionPage
 from vla_bench.server.pages.changes import score_changes
 from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import safe_url, value_text
-from vla_bench.server.submissions.disputes import ANSWER_DAYS, ANSWERED, OPENED, disputes_of
+from vla_bench.server.submissions.disputes import ANSWER_DAYS, ANSWERED, LONGEST, OPENED, SHORTEST, disputes_of
 from vla_bench.server.submissions.moderation import SHORTEST_REASON
 from vla_bench.server.submissions.states import LISTED
 
@@ -45,7 +45,9 @@ STATES = {
 def methodology(request: Request) -> Response:
     """How it is measured, and what each mark proves."""
     marks = [(str(mark), PROVES[mark], DOES_NOT_PROVE[mark]) for mark in Mark]
-    return render(request, "methodology.html", etag="methodology", marks=marks, states=STATES.items())
+    return render(
+        request, "methodology.html", etag="methodology", marks=marks, states=STATES.items(), answer_days=ANSWER_DAYS
+    )
 
 
 @router.get("/latency")
@@ -125,6 +127,7 @@ def submission(request: Request, submission_id: str) -> Response:
         may_dispute=may_dispute,
         may_answer=may_answer,
         answer_days=ANSWER_DAYS,
+        dispute_lengths=(SHORTEST, LONGEST),
         is_listed=page.state in LISTED,
         meaning=STATES.get(page.state, ""),
         way=_way(page),

@@ -142,7 +142,7 @@ def _provenance(page: RunPage) -> Iterator[tuple[str, str]]:
     yield "started", summary.started_at or "not recorded"
     yield "finished", summary.finished_at or "not finished"
     yield "harness", page.row.harness or "not recorded"
-    if source := summary.fetched_from():
+    if source := summary.fetched_from:
         yield "fetched from", source
     elif summary.origin:
         yield "imported from", value_text(dict(summary.origin))

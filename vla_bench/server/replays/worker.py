@@ -33,7 +33,7 @@ from vla_bench.spec.errors import BoardUnreachable, StoreCorrupted, SubmissionRe
 from vla_bench.spec.result import Fingerprint
 from vla_bench.spec.suite import Suite
 
-__all__ = ["WorkDone", "Worker", "limit_of", "ready_suites", "worker_name"]
+__all__ = ["WorkDone", "Worker", "ready_suites", "time_limit_s", "worker_name"]
 
 IDLE_S = 5.0
 UNREACHABLE_S = 15.0
@@ -66,7 +66,7 @@ class WorkDone:
     state: str
 
 
-def limit_of(recording: Recording) -> float:
+def time_limit_s(recording: Recording) -> float:
     """Seconds that a replay may take: three times the recorded duration, which is the submitter's word.
 
     So never less than a simulator needs to start, and never more than any episode needs.
@@ -213,7 +213,7 @@ class Worker:
                 control_mode=control_mode,
                 workers=self.workers,
                 executor=self.executor,
-                limit_s=limit_of,
+                limit_s=time_limit_s,
                 told=report,
             )
         except (BoardUnreachable, UsageError):

@@ -20,7 +20,10 @@ from vla_bench.server.boards.views import LogEntry
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions.states import LISTED, find_submission
 
-__all__ = ["ANSWERED", "ANSWER_DAYS", "OPENED", "Dispute", "answer_dispute", "disputes_of", "open_dispute"]
+__all__ = [
+    "ANSWERED", "ANSWER_DAYS", "LONGEST", "OPENED", "SHORTEST",
+    "Dispute", "answer_dispute", "disputes_of", "open_dispute",
+]  # fmt: skip
 
 OPENED, ANSWERED = "dispute_opened", "dispute_answered"
 ANSWER_DAYS = 14

@@ -101,7 +101,7 @@ def _check_is_submittable(summary: RunSummary) -> None:
         raise UsageError(
             f"run {summary.name!r} was imported: it has no episodes and no traces that a board could check"
         )
-    if source := summary.fetched_from():
+    if source := summary.fetched_from:
         raise UsageError(f"run {summary.name!r} was fetched from {source}: only who made a run submits it")
     if summary.standin:
         raise UsageError(f"run {summary.name!r} is no result: {summary.standin}")
