@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test setup lint types layers unit docs reference wheel lock format clean
 MAKEFLAGS += --no-print-directory
+# The tests start thousands of processes, each of which would otherwise compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 READY := .venv/.complete
