@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from vla_bench.cli.replay_schemas import VerifyModel
+
 __all__ = [
-    "BOARD_MODELS", "AccountListModel", "AccountModel", "ChallengeListModel", "ChallengeModel", "FetchModel",
-    "SubmitModel", "TokenListModel", "TokenModel",
+    "BOARD_MODELS", "AccountListModel", "AccountModel", "AttestModel", "ChallengeListModel", "ChallengeModel",
+    "FetchModel", "SubmitModel", "TokenListModel", "TokenModel",
 ]  # fmt: skip
 
 
@@ -43,6 +45,13 @@ class FetchModel(_Model):
     n_episodes: int
     n_traces: int
     score_line: str
+
+
+class AttestModel(_Model):
+    """`vla-bench leaderboard attest --json`: where it is published, and what `verify --json` would say."""
+
+    url: str
+    verification: VerifyModel
 
 
 class AccountModel(_Model):
@@ -107,6 +116,7 @@ class ChallengeListModel(_Model):
 BOARD_MODELS: dict[str, type[BaseModel]] = {
     "submit": SubmitModel,
     "leaderboard fetch": FetchModel,
+    "leaderboard attest": AttestModel,
     "leaderboard account list": AccountListModel,
     "leaderboard token list": TokenListModel,
     "leaderboard challenge list": ChallengeListModel,

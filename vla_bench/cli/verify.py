@@ -10,7 +10,7 @@ import typer
 from vla_bench.cli.options import AsJson, Db, Traces, examples
 from vla_bench.spec.errors import UsageError
 
-__all__ = ["app"]
+__all__ = ["app", "sample_size"]
 
 app = typer.Typer(add_completion=False)
 
@@ -60,13 +60,8 @@ def verify(
     from vla_bench.cli.display.verification import print_verification
     from vla_bench.cli.reading import find_run, open_results
     from vla_bench.harness.replay import verify_run
-    from vla_bench.harness.replay.sample import DEFAULT_SAMPLE
 
-    if every and sample is not None:
-        raise UsageError("--sample and --all exclude one another")
-    if sample is not None and sample < 1:
-        raise UsageError(f"a sample has at least one episode, not {sample}")
-    size = None if every else sample or DEFAULT_SAMPLE
+    size = sample_size(sample, every=every)
     with open_results(db, traces) as store, ReplayProgress() as progress:
         verification = verify_run(
             store,
@@ -82,3 +77,18 @@ def verify(
     else:
         print_verification(verification, answer())
     raise typer.Exit(verification.verdict.exit_code)
+
+
+def sample_size(sample: int | None, *, every: bool) -> int | None:
+    """How many episodes `--sample` and `--all` ask for; None for all of them.
+
+    Raises:
+        UsageError: both were given, or a sample of none.
+    """
+    from vla_bench.harness.replay.sample import DEFAULT_SAMPLE
+
+    if every and sample is not None:
+        raise UsageError("--sample and --all exclude one another")
+    if sample is not None and sample < 1:
+        raise UsageError(f"a sample has at least one episode, not {sample}")
+    return None if every else sample or DEFAULT_SAMPLE

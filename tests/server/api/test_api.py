@@ -53,6 +53,7 @@ def paths(client: TestClient) -> list[str]:
         "/api/v1/boards", BOARD, f"{BOARD}/rows", "/api/v1/rows/1", "/api/v1/policies/p0", "/api/v1/runs/1",
         "/api/v1/runs/1/episodes", f"/api/v1/runs/1/episodes/{episode}", "/api/v1/compare?a=1&b=2",
         "/api/v1/suites/made_up", "/api/v1/log", "/api/v1/latency",
+        "/api/v1/scores",
     ]  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from vla_bench.cli.options import Db, Traces, examples
 __all__ = ["SUBCOMMANDS", "app"]
 
 SUBCOMMANDS = (
-    "fetch", "account", "token", "jobs", "worker", "challenge", "resume", "withdraw", "retract", "freeze", "backup",
-    "restore", "export",
+    "fetch", "attest", "account", "token", "jobs", "worker", "challenge", "resume", "withdraw", "retract", "freeze",
+    "backup", "restore", "export",
 )  # fmt: skip
 """Modules of this folder, each with an `app`: of one command, or of several as a group."""
 

@@ -20,7 +20,7 @@ from vla_bench.server.boards.views import (
     TaskLine,
 )
 
-__all__ = ["Boards", "EpisodeOut", "Problem", "RunOut"]
+__all__ = ["Boards", "EpisodeOut", "Problem", "RunOut", "ScoreChanges"]
 
 
 class Problem(BaseModel):
@@ -96,3 +96,10 @@ class EpisodeOut(BaseModel):
 def _same(model: type[BaseModel], page: object) -> dict[str, Any]:
     """What the answer has of its page under the page's own names."""
     return {name: getattr(page, name) for name in model.model_fields}
+
+
+class ScoreChanges(BaseModel):
+    """What can move a score in one version of vla-bench, in the words of its changelog."""
+
+    version: str
+    lines: tuple[str, ...]

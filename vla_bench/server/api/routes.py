@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from vla_bench.results.database import Database
 from vla_bench.server.api.answers import PROBLEMS, answer
-from vla_bench.server.api.models import Boards, EpisodeOut, RunOut
+from vla_bench.server.api.models import Boards, EpisodeOut, RunOut, ScoreChanges
 from vla_bench.server.boards import read
 from vla_bench.server.boards.views import (
     BoardHead,
@@ -23,6 +23,7 @@ from vla_bench.server.boards.views import (
     Row,
     SuitePage,
 )
+from vla_bench.server.pages.changes import score_changes
 from vla_bench.spec.errors import NotListed
 from vla_bench.spec.outcomes import Outcome
 
@@ -194,6 +195,13 @@ def get_latency(request: Request) -> Response:
     """Answer times of policies, one table a device and precision, at batch size 1."""
     database = _database(request)
     return answer(request, tuple[LatencyTable, ...], read.latency_tables(database), read.etag(database))
+
+
+@router.get("/scores", response_model=tuple[ScoreChanges, ...], summary="What can move a score")
+def get_scores(request: Request) -> Response:
+    """Protocols by the version of vla-bench that brought or changed them, newest first."""
+    found = tuple(ScoreChanges(version=version, lines=lines) for version, lines in score_changes())
+    return answer(request, tuple[ScoreChanges, ...], found, f"scores{len(found)}{found[:1]}")
 
 
 def _database(request: Request) -> Database:

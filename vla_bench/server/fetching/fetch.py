@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from vla_bench.results.traces import unpack_trace
 from vla_bench.results.writing import free_name, lock_runs
 from vla_bench.server.client import BoardClient, NotThere
 from vla_bench.server.fetching.download import download
-from vla_bench.server.fetching.names import local_name
+from vla_bench.server.fetching.names import local_name, split_page
 from vla_bench.server.submissions.bundle import Bundle, read_bundle
 from vla_bench.server.submissions.check import check_digests, check_links
 from vla_bench.server.submissions.keeping import TraceKeeper
@@ -29,7 +28,6 @@ from vla_bench.spec.errors import NotListed, StoreCorrupted, SubmissionRefused, 
 
 __all__ = ["Fetched", "fetch"]
 
-_PAGE = re.compile(r"(https?://[^?#\s]+?)/runs/([0-9]{1,9})/?(?:[?#]\S*)?")
 _TRACE_BYTES = 64 << 20
 _MOST_TOLD = 5
 
@@ -77,10 +75,7 @@ def fetch(
         SubmissionRefused: what arrived is not what the board named, or no bundle that can be read. Nothing is stored.
         StoreError: (a child) it cannot be stored.
     """
-    match = _PAGE.fullmatch(page)
-    if match is None:
-        raise UsageError(f"fetch takes the address of a run's page, https://HOST/runs/12, not {page[:200]!r}")
-    base, run_id = match.groups()
+    base, run_id = split_page(page)
     with BoardClient(base) as client:
         url = f"{client.url}/runs/{run_id}"
         try:

@@ -18,6 +18,7 @@ from vla_bench.server.boards.views import LogEntry, SubmissionPage
 from vla_bench.server.pages.changes import score_changes
 from vla_bench.server.pages.site import address, database, link, render
 from vla_bench.server.pages.words import safe_url, value_text
+from vla_bench.server.submissions.attestations import ATTESTED, attestations_of
 from vla_bench.server.submissions.disputes import ANSWER_DAYS, ANSWERED, LONGEST, OPENED, SHORTEST, disputes_of
 from vla_bench.server.submissions.moderation import SHORTEST_REASON
 from vla_bench.server.submissions.states import LISTED
@@ -128,6 +129,7 @@ def submission(request: Request, submission_id: str) -> Response:
         may_answer=may_answer,
         answer_days=ANSWER_DAYS,
         dispute_lengths=(SHORTEST, LONGEST),
+        attestations=attestations_of(page.log),
         is_listed=page.state in LISTED,
         meaning=STATES.get(page.state, ""),
         way=_way(page),
@@ -140,7 +142,7 @@ def submission(request: Request, submission_id: str) -> Response:
 def _way(page: SubmissionPage) -> list[dict[str, Any]]:
     steps = []
     for entry in page.log:
-        if entry.action in (OPENED, ANSWERED):
+        if entry.action in (OPENED, ANSWERED, ATTESTED):
             continue
         detail: Mapping[str, Any] = entry.detail
         name = str(detail.get("to") or entry.action.removeprefix("submission_").replace("_", " "))

@@ -20,6 +20,7 @@ from vla_bench.server.jobs import jobs_lifespan, ring
 from vla_bench.server.problems import Problem
 from vla_bench.server.settings import Settings
 from vla_bench.server.submissions import moderation, uploads
+from vla_bench.server.submissions.attestations import AttestationForm, attest
 from vla_bench.server.submissions.declaration import Declaration, plain
 from vla_bench.server.submissions.parts import Part, PartFolder
 from vla_bench.server.submissions.states import State, find_submission
@@ -183,6 +184,16 @@ def post_resume(request: Request, principal: Maintainer, submission_id: Submissi
     with _store(request).database.write() as connection:
         state = moderation.resume(connection, submission_id, why.reason, by=principal)
     return {"id": submission_id, "state": state}
+
+
+@router.post("/{submission_id}/attestations", status_code=201)
+def post_attestation(
+    request: Request, principal: Submitter, submission_id: SubmissionId, form: AttestationForm
+) -> dict[str, Any]:
+    """Say in public what one's own replays of somebody's listed run gave. No mark and no rank depends on it."""
+    with _store(request).database.write() as connection:
+        attest(connection, submission_id, form, by=principal)
+    return {"id": submission_id, "n_replayed": form.n_replayed}
 
 
 def _check_plan(wanted: Announcement) -> None:
