@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vla_bench.results.store import Store
+from vla_bench.server.submissions import keeping
 from vla_bench.server.submissions.keeping import TraceKeeper
 from vla_bench.spec.errors import StoreError, StoreLocked, SubmissionRefused
 
@@ -20,6 +21,12 @@ DIGESTS = [hashlib.sha256(packed).hexdigest() for packed in PACKED]
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "board.db", traces=tmp_path / "traces") as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True, params=[0.0, 1e9], ids=["by a thread", "at once"])
+def limit_s(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is always slow, and one that never is."""
+    monkeypatch.setattr(keeping, "_SLOW_S", request.param)
 
 
 def keep_all(store: Store, then: Callable[[], object] = lambda: None) -> None:
