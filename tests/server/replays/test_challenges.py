@@ -15,6 +15,7 @@ from vla_bench.results.leaderboard.people import AUDIT, CHALLENGE
 from vla_bench.server.problems import Problem
 from vla_bench.server.replays import desk
 from vla_bench.server.replays.challenges import (
+    cancel_challenge,
     challenge_plan,
     close_challenge,
     issue_challenge,
@@ -98,6 +99,34 @@ def test_a_challenge_is_closed_by_its_own_plan_and_policy_only(
             close_challenge(connection, challenge["id"], run, actor="keeper")
     with board.store.database.read() as connection:
         assert connection.scalar(sa.select(CHALLENGE.c.closed_at)) is None
+
+
+def test_a_challenge_that_will_not_be_run_is_cancelled_in_public(board: Board, replayed: tuple[str, str]) -> None:
+    submission_id, _ = replayed
+    with board.store.database.write() as connection:
+        challenge = issue_challenge(connection, submission_id, actor="keeper")["id"]
+        assert str(cancel_challenge(connection, challenge, "the image is gone", actor="keeper")) == "replayed"
+        log = connection.scalar(sa.select(AUDIT.c.detail).where(AUDIT.c.action == "challenge_cancelled"))
+        assert (log["reason"], log["had"]) == ("the image is gone", "nothing was run")
+        with pytest.raises(UsageError, match="is closed"):
+            cancel_challenge(connection, challenge, "once more", actor="keeper")
+        assert issue_challenge(connection, submission_id, actor="keeper")["id"] != challenge
+
+
+def test_what_was_run_of_a_cancelled_challenge_is_told(board: Board, replayed: tuple[str, str]) -> None:
+    submission_id, policy = replayed
+    with board.store.database.write() as connection:
+        challenge = issue_challenge(connection, submission_id, actor="keeper", n_trials=2)["id"]
+        plan, settings, name = plan_of_challenge(connection, challenge)
+    board.store.close()
+    evaluate(
+        policy, "toy_reach", plan=plan, settings=settings, name=name, db=board.settings.database,
+        traces=board.settings.traces, executor="inline",
+    )  # fmt: skip
+    with board.store.database.write() as connection:
+        cancel_challenge(connection, challenge, "too many failures", actor="keeper")
+        log = connection.scalar(sa.select(AUDIT.c.detail).where(AUDIT.c.action == "challenge_cancelled"))
+    assert "10 planned" in log["had"]
 
 
 def test_an_oracle_and_an_unreplayed_submission_get_no_challenge(board: Board, toy_bundle: Path) -> None:

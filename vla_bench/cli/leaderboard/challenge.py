@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vla_bench.cli.leaderboard.moderating import Reason, check_reason
 from vla_bench.cli.options import AsJson, Db, PolicyName, PolicyOptions, Traces, examples, parse_options
 
 __all__ = ["app"]
@@ -79,6 +80,19 @@ def run(
     answer().print(f"challenge {challenge} is closed: the submission is {state}", soft_wrap=True)
     if state is State.DISPUTED:
         raise typer.Exit(1)
+
+
+@app.command(epilog=examples('vla-bench leaderboard challenge cancel 1 --reason "the image cannot be had any longer"'))
+def cancel(challenge: Challenge, reason: Reason = "", db: Db = "") -> None:
+    """Close a challenge that will not be run. The reason, and what was run of it, stand in the public log."""
+    from vla_bench.cli.display.console import answer
+    from vla_bench.cli.leaderboard.database import ACTOR, board_store
+    from vla_bench.server.replays.challenges import cancel_challenge
+
+    check_reason(reason)
+    with board_store(db) as store, store.database.write() as connection:
+        state = cancel_challenge(connection, challenge, reason, actor=ACTOR)
+    answer().print(f"challenge {challenge} is cancelled: the submission is {state}", soft_wrap=True)
 
 
 @app.command(

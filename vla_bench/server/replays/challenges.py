@@ -29,7 +29,9 @@ from vla_bench.spec.errors import RunMismatch, UsageError
 from vla_bench.spec.messages import PolicyKind
 from vla_bench.spec.suite import Suite, Task
 
-__all__ = ["challenge_plan", "close_challenge", "issue_challenge", "list_challenges", "plan_of_challenge"]
+__all__ = [
+    "cancel_challenge", "challenge_plan", "close_challenge", "issue_challenge", "list_challenges", "plan_of_challenge",
+]  # fmt: skip
 
 _SEEDS = 2**31 - 1
 
@@ -97,14 +99,12 @@ def plan_of_challenge(connection: Connection, challenge_id: int) -> tuple[Plan, 
     Raises:
         UsageError: there is no such challenge, or it is closed.
     """
-    challenge = _find(connection, challenge_id)
-    if challenge["closed_at"]:
-        raise UsageError(f"challenge {challenge_id} is closed")
+    challenge = _find_open(connection, challenge_id)
     row = connection.execute(sa.select(PLAN).where(PLAN.c.plan_hash == challenge["plan_hash"])).mappings().one()
     plan = unpack_plan(row["episodes"], row["plan_hash"], row["suite"], row["protocol"])
     submission = find_submission(connection, challenge["submission_id"])
     settings = connection.scalar(sa.select(RUN.c.settings).where(RUN.c.id == submission["run_id"]))
-    return plan, dict(settings or {}), f"challenge-{challenge_id}"
+    return plan, dict(settings or {}), _run_name(challenge_id)
 
 
 def close_challenge(connection: Connection, challenge_id: int, run_name: str, *, actor: str) -> State:
@@ -114,9 +114,7 @@ def close_challenge(connection: Connection, challenge_id: int, run_name: str, *,
         UsageError: no such challenge, it is closed, or the run is not complete.
         RunMismatch: the run is of another plan, policy or settings.
     """
-    challenge = _find(connection, challenge_id)
-    if challenge["closed_at"]:
-        raise UsageError(f"challenge {challenge_id} is closed")
+    challenge = _find_open(connection, challenge_id)
     submission = find_submission(connection, challenge["submission_id"])
     run = find_run(connection, run_name)
     for what, wanted in (
@@ -139,12 +137,45 @@ def close_challenge(connection: Connection, challenge_id: int, run_name: str, *,
     return to
 
 
+def cancel_challenge(connection: Connection, challenge_id: int, reason: str, *, actor: str) -> State:
+    """Close a challenge without a result, in public; returns the submission's new state, which is the one before.
+
+    What was run of it by then stands in the log beside the reason: nobody cancels the runs that they dislike in secret.
+
+    Raises:
+        UsageError: no such challenge, or it is closed.
+        StateChanged: the submission was retracted or withdrawn meanwhile.
+    """
+    challenge = _find_open(connection, challenge_id)
+    submission = find_submission(connection, challenge["submission_id"])
+    connection.execute(sa.update(CHALLENGE).where(CHALLENGE.c.id == challenge_id).values(closed_at=now()))
+    run = connection.execute(sa.select(RUN).where(RUN.c.name == _run_name(challenge_id))).mappings().first()
+    had = load_summary(connection, run).score_line if run is not None else "nothing was run"
+    detail = {"challenge": challenge_id, "seed": challenge["seed"], "had": had, "reason": reason}
+    write_audit(connection, actor, "challenge_cancelled", "submission", submission["id"], detail)
+    facts = refresh_mark(connection, submission["run_id"], actor=actor)
+    to = State.RE_RUN if facts.mark is Mark.RE_RUN else State.REPLAYED
+    move(connection, submission["id"], to, actor=actor, come_from=State.RE_RUNNING, reason=reason)
+    return to
+
+
 def list_challenges(connection: Connection) -> list[dict[str, Any]]:
     """All challenges, the newest first; the seed of an open one is left out."""
     columns = (CHALLENGE, SUBMISSION.c.run_name)
     joined = sa.select(*columns).join(SUBMISSION, SUBMISSION.c.id == CHALLENGE.c.submission_id)
     rows = connection.execute(joined.order_by(CHALLENGE.c.id.desc())).mappings()
     return [{**row, "seed": row["seed"] if row["closed_at"] else None} for row in rows]
+
+
+def _run_name(challenge_id: int) -> str:
+    return f"challenge-{challenge_id}"
+
+
+def _find_open(connection: Connection, challenge_id: int) -> RowMapping:
+    challenge = _find(connection, challenge_id)
+    if challenge["closed_at"]:
+        raise UsageError(f"challenge {challenge_id} is closed")
+    return challenge
 
 
 def _episodes(suite: Suite, task: Task, index: int, seed: int, n_trials: int) -> Iterator[Episode]:
