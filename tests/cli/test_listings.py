@@ -54,6 +54,7 @@ def test_every_field_and_command_has_a_schema_with_a_description() -> None:
         "group show",
         "leaderboard account list",
         "leaderboard challenge list",
+        "leaderboard attest",
         "leaderboard fetch",
         "leaderboard token list",
         "submit",

@@ -52,10 +52,11 @@ def find_submission(client: BoardClient, source: Source) -> str:
 
     Raises:
         NotListed: the board has no such run any longer, or nobody submitted it.
-        UsageError: the token is refused.
+        UsageError: the token is refused, or may not submit.
         BoardUnreachable: it does not answer.
     """
-    client.get("account")
+    if "submit" not in client.get("account")["scopes"]:
+        raise UsageError("this token may not submit anything. Make one: vla-bench leaderboard token create ACCOUNT")
     try:
         found = str(client.get(f"runs/{source.run_id}")["row"]["submission_id"])
     except NotThere as error:
