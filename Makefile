@@ -42,7 +42,7 @@ layers: $(READY) ## the import contracts
 	@$(BIN)/lint-imports --no-logo --no-cache
 
 unit: $(READY) ## all tests that this machine can run, the built wheel's among them
-	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadgroup -m "slow or not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "slow or not slow" $(ARGS)
 
 wheel: $(READY) ## only the tests against the built wheel
 	@$(BIN)/python -m pytest -q -m "slow or not slow" tests/test_wheel.py

@@ -37,6 +37,7 @@ def _postgres_programs() -> bool:
     return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
+NO_SHARED = "../shared is absent"
 # Marker → whether this machine can, and the line that changes it.
 CAPABILITIES = {
     "sim": (
@@ -63,9 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each thing that this machine lacks."""
-    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
-    for _, reason in CAPABILITIES.values():
-        if count := reasons[f"Skipped: {reason}"]:
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, count in Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped).items():
+        if reason != NO_SHARED:
             terminalreporter.write_line(f"{count} tests skipped, {reason}")
     if not SHARED.is_dir():
         terminalreporter.write_line(f"{SHARED} is absent: tests that compare with its data are skipped")
@@ -75,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def shared() -> Path:
     """The folder of reference data beside the checkout; the test is skipped where it is absent."""
     if not SHARED.is_dir():
-        pytest.skip("../shared is absent")
+        pytest.skip(NO_SHARED)
     return SHARED
 
 
