@@ -117,7 +117,7 @@ apt_install() {
 
 set_up_system() {
   local wanted=("${GL_PACKAGES[@]}") missing
-  [ "${1:-}" != test ] || wanted+=(postgresql chromium libatomic1 podman runc docker-compose "${SUITE_PACKAGES[@]}")
+  [ "${1:-}" != test ] || wanted+=(postgresql chromium curl libatomic1 podman runc docker-compose "${SUITE_PACKAGES[@]}")
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     [ "$(uname -s)" = Darwin ] || say "not a Debian system: for pictures install its EGL or OSMesa library"
     return 0

@@ -126,7 +126,7 @@ def forge() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
             thread.join()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 @pytest.mark.parametrize(
     ("codes", "state"), [((0, 0), "success"), ((0, 1), "failure"), ((0, 4), "failure"), ((3, 0), "error")]
 )
