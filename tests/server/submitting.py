@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
@@ -41,6 +41,7 @@ from vla_bench.spec.result import EpisodeResult
 
 SECRET = "kd83hf7a0slq2m4n6b8v1c3x5z7l9k0j"
 WAIT_S = 60.0
+T = TypeVar("T")
 
 DECLARATION = Declaration(
     family="expert",
@@ -291,6 +292,18 @@ def running(database: str, folder: Path, **variables: str) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+def settled(ask: Callable[[], T]) -> T:
+    """What is so once nothing changes for a while: a killed process's last request may still be on its way."""
+
+    def same_twice() -> tuple[T] | None:
+        before = ask()
+        time.sleep(1.0)
+        return (before,) if ask() == before else None
+
+    found: tuple[T] = until(same_twice)
+    return found[0]
 
 
 def until(condition: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:

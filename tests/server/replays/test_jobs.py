@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.cli.conftest import PROGRAM
-from tests.server.submitting import SECRET, Board, Forgery, announcement, until
+from tests.server.submitting import SECRET, Board, Forgery, announcement, settled, until
 from vla_bench.results.leaderboard.people import DRAW_KEY, REPLAY, SUBMISSION
 from vla_bench.server.jobs import Bell, sweep
 from vla_bench.server.replays.draw import present_key
@@ -132,7 +132,7 @@ def test_jobs_that_make_replays_are_killed_in_the_middle_and_others_go_on(
         victim.send_signal(signal.SIGKILL)
         victim.communicate()
     until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
-    left = replays(board)
+    left = settled(lambda: replays(board))
     assert left["leased"] >= 1
     with board.store.database.write() as connection:
         connection.execute(sa.update(REPLAY).where(REPLAY.c.state == "leased").values(lease_until=LONG_AGO))

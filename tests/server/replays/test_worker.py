@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.cli.conftest import PROGRAM
-from tests.server.submitting import DECLARATION, Service, bundle_of, running, until
+from tests.server.submitting import DECLARATION, Service, bundle_of, running, settled, until
 from vla_bench import evaluate
 from vla_bench.harness.replay import recordings_of
 from vla_bench.results.evidence import gather_evidence
@@ -65,7 +65,7 @@ def test_a_worker_killed_in_mid_replay_loses_nothing(service: Service, toy_bundl
     finally:
         os.killpg(victim.pid, signal.SIGKILL)
         victim.communicate()
-    left = states(service)
+    left = settled(lambda: states(service))
     assert left["leased"] >= 1
     with board.store.database.write() as connection:
         is_leased = REPLAY.c.state == "leased"
