@@ -1,4 +1,4 @@
-"""What an operator lists as JSON has the documented form."""
+"""What an operator lists as JSON has the documented form; what cannot be done is refused in a line."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ def test_accounts_tokens_and_challenges_have_their_documented_form(quick: Run, t
     assert [each.name for each in AccountListModel.model_validate(found["account"]).accounts] == ["ann"]
     assert [each.account for each in TokenListModel.model_validate(found["token"]).tokens] == ["ann"]
     assert ChallengeListModel.model_validate(found["challenge"]).challenges == []
+
+
+def test_a_challenge_is_cancelled_with_a_reason_and_where_there_is_one(quick: Run, tmp_path: Path) -> None:
+    cancel = ("leaderboard", "challenge", "cancel", "7", "--db", str(tmp_path / "board.db"))
+    silent, unknown = quick(*cancel), quick(*cancel, "--reason", "the image is gone")
+    assert (silent.returncode, "say why" in silent.stderr) == (2, True)
+    assert (unknown.returncode, "challenge 7" in unknown.stderr) == (2, True), unknown.stderr

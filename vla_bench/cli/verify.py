@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vla_bench.cli.options import AsJson, Db, Traces, examples
 from vla_bench.spec.errors import UsageError
 
-__all__ = ["app", "sample_size"]
+if TYPE_CHECKING:
+    from vla_bench.harness.replay import Verification
+    from vla_bench.results.store import Store
+
+__all__ = [
+    "Every", "ReplayWorkers", "SampleSeed", "SampleSize", "app", "sample_size", "verify_under_display",
+]  # fmt: skip
 
 app = typer.Typer(add_completion=False)
+
+SampleSize = Annotated[
+    int | None,
+    typer.Option(
+        "--sample", help="Replay so many episodes, drawn at random; 59 where neither this nor --all is given."
+    ),
+]
+Every = Annotated[bool, typer.Option("--all", help="Replay every judged episode.")]
+SampleSeed = Annotated[
+    int | None, typer.Option("--seed", help="Draw the sample of this seed, as an earlier one told it.")
+]
+ReplayWorkers = Annotated[
+    int | None, typer.Option("--workers", "-w", min=1, help="Simulators at a time; as many as cores.")
+]
 
 
 @app.command(
@@ -22,15 +42,10 @@ def verify(
     run: Annotated[
         str, typer.Argument(help="Name of the run; the newest one where left out.", show_default=False)
     ] = "",
-    sample: Annotated[
-        int | None,
-        typer.Option(help="Replay so many episodes, drawn at random; 59 where neither this nor --all is given."),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Replay every judged episode.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Draw the sample of this seed, as an earlier one told it.")] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Simulators at a time; as many as cores.")
-    ] = None,
+    sample: SampleSize = None,
+    every: Every = False,
+    seed: SampleSeed = None,
+    workers: ReplayWorkers = None,
     against_calvin_env: Annotated[
         Path | None,
         typer.Option(
@@ -56,22 +71,12 @@ def verify(
         raise typer.Exit(0 if verify_against_calvin_env(against_calvin_env, as_json=as_json) else 1)
 
     from vla_bench.cli.display.console import answer, print_json
-    from vla_bench.cli.display.replaying import ReplayProgress
     from vla_bench.cli.display.verification import print_verification
     from vla_bench.cli.reading import find_run, open_results
-    from vla_bench.harness.replay import verify_run
 
     size = sample_size(sample, every=every)
-    with open_results(db, traces) as store, ReplayProgress() as progress:
-        verification = verify_run(
-            store,
-            find_run(store, run),
-            sample=size,
-            seed=seed,
-            workers=workers,
-            started=lambda drawn: progress.begin(len(drawn.recordings)),
-            told=progress.add,
-        )
+    with open_results(db, traces) as store:
+        verification = verify_under_display(store, find_run(store, run), sample=size, seed=seed, workers=workers)
     if as_json:
         print_json(verification.to_dict())
     else:
@@ -92,3 +97,22 @@ def sample_size(sample: int | None, *, every: bool) -> int | None:
     if sample is not None and sample < 1:
         raise UsageError(f"a sample has at least one episode, not {sample}")
     return None if every else sample or DEFAULT_SAMPLE
+
+
+def verify_under_display(
+    store: Store, run: str, *, sample: int | None, seed: int | None, workers: int | None
+) -> Verification:
+    """`verify_run` with a progress display; its arguments and errors."""
+    from vla_bench.cli.display.replaying import ReplayProgress
+    from vla_bench.harness.replay import verify_run
+
+    with ReplayProgress() as progress:
+        return verify_run(
+            store,
+            run,
+            sample=sample,
+            seed=seed,
+            workers=workers,
+            started=lambda drawn: progress.begin(len(drawn.recordings)),
+            told=progress.add,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 from vla_bench.results.leaderboard.people import AUDIT
 from vla_bench.results.rows import now
 
-__all__ = ["SERVER", "write_audit"]
+__all__ = ["SERVER", "count_of_day", "write_audit"]
 
 SERVER = "server"
 """The actor of what the service does by itself."""
@@ -39,3 +40,10 @@ def write_audit(
         "detail": dict(detail),
     }
     connection.execute(sa.insert(AUDIT).values(row))
+
+
+def count_of_day(connection: Connection, actor: str, action: str) -> int:
+    """How many lines of one action an account has written within the last 24 hours."""
+    since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    of_day = (AUDIT.c.action == action, AUDIT.c.actor == actor, AUDIT.c.at > since)
+    return connection.scalar(sa.select(sa.func.count()).select_from(AUDIT).where(*of_day)) or 0

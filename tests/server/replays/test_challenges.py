@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +24,7 @@ from vla_bench.server.replays.challenges import (
     list_challenges,
     plan_of_challenge,
 )
-from vla_bench.spec.episode import make_plan
+from vla_bench.spec.episode import Plan, make_plan
 from vla_bench.spec.errors import RunMismatch, UsageError
 
 
@@ -35,6 +37,14 @@ def policy_of(folder: Path, noise: float = 0.0) -> str:
         f"    '''Does nothing, {noise}.'''\n"
     )
     return f"{path}:MyPolicy"
+
+
+def run_challenge(board: Board, policy: str, plan: Plan, settings: Mapping[str, Any], name: str) -> None:
+    board.store.close()
+    evaluate(
+        policy, "toy_reach", plan=plan, settings=settings, name=name, db=board.settings.database,
+        traces=board.settings.traces, executor="inline",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -61,11 +71,7 @@ def test_a_challenge_run_by_maintainers_gives_the_tick(board: Board, replayed: t
         assert str(challenge["seed"]) not in told
         plan, settings, name = plan_of_challenge(connection, challenge["id"])
     assert len(plan) == 10
-    board.store.close()
-    evaluate(
-        policy, "toy_reach", plan=plan, settings=settings, name=name, db=board.settings.database,
-        traces=board.settings.traces, executor="inline",
-    )  # fmt: skip
+    run_challenge(board, policy, plan, settings, name)
     with board.store.database.write() as connection:
         assert str(close_challenge(connection, challenge["id"], name, actor="keeper")) == "re-run"
     with board.store.database.read() as connection:
@@ -78,6 +84,10 @@ def test_a_challenge_run_by_maintainers_gives_the_tick(board: Board, replayed: t
     assert again.plan_hash == plan.plan_hash
     with board.store.database.write() as connection, pytest.raises(UsageError, match="is closed"):
         close_challenge(connection, challenge["id"], name, actor="keeper")
+    with board.store.database.write() as connection:
+        # One that comes to nothing takes nothing away.
+        another = issue_challenge(connection, submission_id, actor="keeper")["id"]
+        assert str(cancel_challenge(connection, another, "the image is gone", actor="keeper")) == "re-run"
 
 
 @pytest.mark.slow
@@ -118,11 +128,7 @@ def test_what_was_run_of_a_cancelled_challenge_is_told(board: Board, replayed: t
     with board.store.database.write() as connection:
         challenge = issue_challenge(connection, submission_id, actor="keeper", n_trials=2)["id"]
         plan, settings, name = plan_of_challenge(connection, challenge)
-    board.store.close()
-    evaluate(
-        policy, "toy_reach", plan=plan, settings=settings, name=name, db=board.settings.database,
-        traces=board.settings.traces, executor="inline",
-    )  # fmt: skip
+    run_challenge(board, policy, plan, settings, name)
     with board.store.database.write() as connection:
         cancel_challenge(connection, challenge, "too many failures", actor="keeper")
         log = connection.scalar(sa.select(AUDIT.c.detail).where(AUDIT.c.action == "challenge_cancelled"))

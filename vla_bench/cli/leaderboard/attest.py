@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vla_bench.cli.options import AsJson, BoardToken, Db, Traces, examples
+from vla_bench.cli.verify import Every, ReplayWorkers, SampleSeed, SampleSize, sample_size, verify_under_display
 
 __all__ = ["app"]
 
@@ -21,15 +22,10 @@ app = typer.Typer(add_completion=False)
 )
 def attest(
     run: Annotated[str, typer.Argument(help="Name of a fetched run.", show_default=False)],
-    sample: Annotated[
-        int | None,
-        typer.Option(help="Replay so many episodes, drawn at random; 59 where neither this nor --all is given."),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Replay every judged episode.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Draw the sample of this seed, as an earlier one told it.")] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Simulators at a time; as many as cores.")
-    ] = None,
+    sample: SampleSize = None,
+    every: Every = False,
+    seed: SampleSeed = None,
+    workers: ReplayWorkers = None,
     token_env: BoardToken = "VLA_BENCH_TOKEN",
     db: Db = "",
     traces: Traces = "",
@@ -42,12 +38,9 @@ def attest(
     something differs, or the board says no; 3: the board does not answer, or a replay came to no end here.
     """
     from vla_bench.cli.display.console import answer, print_json
-    from vla_bench.cli.display.replaying import ReplayProgress
     from vla_bench.cli.display.verification import print_verification
     from vla_bench.cli.options import board_client
     from vla_bench.cli.reading import open_results
-    from vla_bench.cli.verify import sample_size
-    from vla_bench.harness.replay import verify_run
     from vla_bench.server.fetching.attest import find_source, find_submission, publish
 
     size = sample_size(sample, every=every)
@@ -56,16 +49,7 @@ def attest(
         with board_client(source.board, token_env) as client:
             # Before the replays: a board that is gone is known now.
             submission = find_submission(client, source)
-            with ReplayProgress() as progress:
-                found = verify_run(
-                    store,
-                    run,
-                    sample=size,
-                    seed=seed,
-                    workers=workers,
-                    started=lambda drawn: progress.begin(len(drawn.recordings)),
-                    told=progress.add,
-                )
+            found = verify_under_display(store, run, sample=size, seed=seed, workers=workers)
             url = publish(client, source, submission, found)
     if as_json:
         print_json({"url": url, "verification": found.to_dict()})

@@ -201,7 +201,7 @@ def get_latency(request: Request) -> Response:
 def get_scores(request: Request) -> Response:
     """Protocols by the version of vla-bench that brought or changed them, newest first."""
     found = tuple(ScoreChanges(version=version, lines=lines) for version, lines in score_changes())
-    return answer(request, tuple[ScoreChanges, ...], found, f"scores{len(found)}{found[:1]}")
+    return answer(request, tuple[ScoreChanges, ...], found, str(found))
 
 
 def _database(request: Request) -> Database:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.engine import Connection
 
-from vla_bench.results.leaderboard.people import AUDIT
 from vla_bench.results.tables import EPISODE
 from vla_bench.server.accounts.people import Principal
-from vla_bench.server.audit import write_audit
+from vla_bench.server.audit import count_of_day, write_audit
 from vla_bench.server.boards.views import LogEntry
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions.bundle.manifest import Count, MachineLine
@@ -110,13 +108,7 @@ def attest(connection: Connection, submission_id: str, form: AttestationForm, *,
     n_judged = connection.scalar(of_run) or 0
     if form.n_replayed > n_judged:
         raise Problem(422, f"the run has {n_judged} episodes, {form.n_replayed} are said to have been replayed")
-    _check_rate(connection, by)
+    if count_of_day(connection, by.name, ATTESTED) >= MOST_A_DAY:
+        raise Problem(429, f"an account attests at most {MOST_A_DAY} runs a day", headers={"Retry-After": "86400"})
     detail = form.model_dump() | {"n_replayed": form.n_replayed, "n_judged": n_judged}
     write_audit(connection, by.name, ATTESTED, "submission", submission_id, detail)
-
-
-def _check_rate(connection: Connection, by: Principal) -> None:
-    since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    of_day = (AUDIT.c.action == ATTESTED, AUDIT.c.actor == by.name, AUDIT.c.at > since)
-    if (connection.scalar(sa.select(sa.func.count()).select_from(AUDIT).where(*of_day)) or 0) >= MOST_A_DAY:
-        raise Problem(429, f"an account attests at most {MOST_A_DAY} runs a day", headers={"Retry-After": "86400"})

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from vla_bench.results.leaderboard.people import AUDIT, SUBMISSION
 from vla_bench.server.accounts.people import Principal, Scope
-from vla_bench.server.audit import write_audit
+from vla_bench.server.audit import count_of_day, write_audit
 from vla_bench.server.boards.views import LogEntry
 from vla_bench.server.problems import Problem
 from vla_bench.server.submissions.states import LISTED, find_submission
@@ -85,9 +85,7 @@ def open_dispute(connection: Connection, submission_id: str, text: str, *, by: P
     if found["state"] not in LISTED:
         raise Problem(409, f"submission {submission_id} is {found['state']}: no number of it stands on a board")
     _check_text(text)
-    since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    of_day = (AUDIT.c.action == OPENED, AUDIT.c.actor == by.name, AUDIT.c.at > since)
-    if (connection.scalar(sa.select(sa.func.count()).select_from(AUDIT).where(*of_day)) or 0) >= MOST_A_DAY:
+    if count_of_day(connection, by.name, OPENED) >= MOST_A_DAY:
         raise Problem(429, f"an account opens at most {MOST_A_DAY} disputes a day", headers={"Retry-After": "86400"})
     number = 1 + len(_stored(connection, submission_id))
     write_audit(connection, by.name, OPENED, "submission", submission_id, {"dispute": number, "text": text})
